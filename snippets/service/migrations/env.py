@@ -1,0 +1,36 @@
+"""Runs the migrations: `alembic upgrade head`."""
+
+import sys
+
+from alembic import context
+from sqlalchemy import create_engine, text
+
+from assistant import logs
+from assistant.database import database_url
+from assistant.models import Base
+from assistant.settings import Settings, SettingsError, load
+
+# Any number that no other program uses for an advisory lock in this database.
+LOCK = 20_260_701
+
+try:
+    settings = load(Settings)
+except SettingsError as error:
+    sys.exit(f"migrations: {error}")
+
+logs.configure(settings.log_format, settings.log_level)
+engine = create_engine(
+    database_url(settings),
+    connect_args={
+        "application_name": "assistant migrations",
+        "connect_timeout": settings.database_connect_timeout_seconds,
+    },
+)
+
+with engine.begin() as connection:
+    # A second runner waits here and then finds nothing left to do.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    # A migration that waits for a table lock stops every request behind it: give up and be run again instead.
+    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.run_migrations()
