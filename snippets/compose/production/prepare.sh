@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Makes what the stack needs and no repository may hold: passwords, a private CA, and a certificate
+# for the host name. What is there already is kept.
+#
+#   ./prepare.sh [HOST]     HOST is the name in nginx.conf
+set -euo pipefail
+umask 077
+
+host=${1:-${HOST:-api.example.com}}
+
+fail() {
+  printf 'prepare.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+[[ $host =~ ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$ ]] || fail "'$host' is not a host name"
+command -v openssl >/dev/null || fail "openssl is not installed; run: apt-get install openssl"
+if ((EUID == 0)); then
+  as_root=()
+elif command -v sudo >/dev/null; then
+  as_root=(sudo)
+else
+  fail "only root can give a file to a container's user; run this as root or install sudo"
+fi
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+mkdir -p secrets
+# Everything is made in here and moved when it is complete, so an interrupted run leaves nothing half done.
+work=$(mktemp -d secrets/.new.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+# give OWNER MODE FILE: Compose mounts secret files with the owner and mode they have here,
+# and the containers run as numeric users without any capability.
+give() {
+  "${as_root[@]}" chown "$1" "$3"
+  "${as_root[@]}" chmod "$2" "$3"
+}
+
+is_there() {
+  [[ -e secrets/$1 ]] && printf 'kept  secrets/%s\n' "$1"
+}
+
+publish() {
+  mv "$work/$1" "secrets/$1"
+  printf 'made  secrets/%s\n' "$1"
+}
+
+password() {
+  openssl rand -base64 36 | tr '+/' '-_' >"$work/$1"
+}
+
+if ! is_there database_password; then
+  password database_password
+  # The service (10001) reads it, and once Postgres (999), which makes the role.
+  give 10001:999 0440 "$work/database_password"
+  publish database_password
+fi
+
+if ! is_there postgres_password; then
+  password postgres_password
+  give 999:999 0400 "$work/postgres_password"
+  publish postgres_password
+fi
+
+if ! is_there ca; then
+  mkdir "$work/ca"
+  # Whoever trusts this CA trusts it for this one name only.
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -sha256 -days 3650 \
+    -subj "/CN=Private CA for $host" \
+    -addext "basicConstraints=critical,CA:TRUE,pathlen:0" \
+    -addext "keyUsage=critical,keyCertSign,cRLSign" \
+    -addext "nameConstraints=critical,permitted;DNS:$host" \
+    -keyout "$work/ca/ca.key" -out "$work/ca/ca.crt" 2>"$work/log" || fail "$(<"$work/log")"
+  chmod 0444 "$work/ca/ca.crt"
+  publish ca
+fi
+
+# To renew it: remove secrets/tls, run this again, then `docker compose up --detach --force-recreate nginx`.
+if ! is_there tls; then
+  mkdir "$work/tls"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -sha256 -days 365 \
+    -subj "/CN=$host" \
+    -CA secrets/ca/ca.crt -CAkey secrets/ca/ca.key \
+    -addext "basicConstraints=critical,CA:FALSE" \
+    -addext "keyUsage=critical,digitalSignature" \
+    -addext "extendedKeyUsage=serverAuth" \
+    -addext "subjectAltName=DNS:$host" \
+    -keyout "$work/tls/tls.key" -out "$work/tls/tls.crt" 2>"$work/log" || fail "$(<"$work/log")"
+  chmod 0444 "$work/tls/tls.crt"
+  give 101:101 0400 "$work/tls/tls.key"
+  publish tls
+fi
