@@ -1,0 +1,194 @@
+"""Writes and reads proof: which check or boot passed for which content, with which tools and images, and when.
+
+Proof lives in `.cache/proof.json`, which is never committed: a fresh clone has proven nothing. Test runs write it from
+pytest's own results (see `tests/conftest.py`); the site reads it. Everything is keyed by content, so an edited file
+shows as changed since its proof until it is tested again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from handbook.catalog import ROOT, Catalog, kind_of
+from handbook.findings import HandbookError
+
+FORMAT = 1
+
+State = Literal["proven", "changed", "failed", "not run"]
+
+WORDS: dict[State, str] = {
+    "proven": "proven",
+    "changed": "changed since its proof",
+    "failed": "failed",
+    "not run": "not run on this machine",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check said of one snippet, or what one probe saw in a stack."""
+
+    name: str
+    passed: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """One proof. For a check: the snippet's path and the check. For a boot: the stack's name and every probe.
+
+    `digest` stands for everything that went in, `files` maps each file that was proven to the digest of its content,
+    `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
+    `seconds` is the time of the tool or of the whole boot, `time` is UTC in ISO 8601.
+    """
+
+    subject: str
+    name: str
+    tool: str
+    passed: bool
+    seconds: float
+    digest: str
+    commit: str
+    time: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    probes: tuple[Outcome, ...] = ()
+
+
+class Proof:
+    """The records of one checkout, read from and written to `path`."""
+
+    def __init__(self, path: Path, records: Iterable[Record] = ()) -> None:
+        self.path = path
+        self._records = {(record.subject, record.name): record for record in records}
+
+    @classmethod
+    def read(cls, root: Path = ROOT) -> Proof:
+        """Read the proof of the checkout at `root`; no file means no proof.
+
+        Raises HandbookError when the file can't be understood, so that a damaged one never shows as "not run".
+        """
+        path = root / ".cache" / "proof.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(path)
+        except ValueError as error:
+            raise HandbookError(f"{path}: not JSON ({error}); remove it and run the tests again") from None
+        if data.get("format") != FORMAT:
+            return cls(path)
+        return cls(path, (_record(entry) for entry in data["records"]))
+
+    def write(self) -> None:
+        """Write all records in one step: a reader sees the old file or the new one."""
+        records = [asdict(self._records[key]) for key in sorted(self._records)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(json.dumps({"format": FORMAT, "records": records}, indent=1) + "\n", encoding="utf-8")
+        beside.replace(self.path)
+
+    def add(self, record: Record) -> None:
+        """Put a record in the place of the older one of the same subject and name."""
+        self._records[record.subject, record.name] = record
+
+    def get(self, subject: str, name: str) -> Record | None:
+        """Return the record of one check of one snippet, or of one boot of one stack."""
+        return self._records.get((subject, name))
+
+    def boots(self) -> list[Record]:
+        """The records of stacks, by name."""
+        return [record for _, record in sorted(self._records.items()) if record.probes]
+
+    def boots_of(self, path: str, content: str) -> list[Record]:
+        """The boots that passed with the snippet at `path` as it is now; `content` is its digest."""
+        return [record for record in self.boots() if record.passed and record.files.get(path) == content]
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    probes = tuple(Outcome(**probe) for probe in entry.pop("probes"))
+    return Record(**entry, probes=probes)
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return one SHA-256 over `parts`; their borders count, so ("ab", "c") differs from ("a", "bc")."""
+    whole = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        whole.update(len(data).to_bytes(8, "big") + data)
+    return whole.hexdigest()
+
+
+def digests(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Map each of `paths` (relative to `root`) to the digest of its content."""
+    return {path: digest((root / path).read_bytes()) for path in paths}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the site says of one snippet: its state, and for each check of its kind the record, if there is one."""
+
+    path: str
+    state: State
+    checks: tuple[tuple[str, Record | None], ...]
+    boots: tuple[Record, ...]
+
+    @property
+    def anchor(self) -> str:
+        """The id of its row on the Proof page."""
+        return "proof-" + "".join(c if c.isalnum() else "-" for c in self.path.removeprefix("snippets/"))
+
+
+def row(proof: Proof, root: Path, path: str) -> Row:
+    """Judge the snippet at `path` (relative to `root`) as it is now against what was proven."""
+    kind = kind_of(path)
+    content = digest((root / path).read_bytes())
+    found = tuple((check, proof.get(path, check)) for check in (kind.checks if kind else ()))
+    records = [record for _, record in found]
+    state: State = "proven"
+    if any(record and not record.passed and record.digest == content for record in records):
+        state = "failed"
+    elif any(record and record.digest != content for record in records):
+        state = "changed"
+    elif not records or None in records:
+        state = "not run"
+    return Row(path, state, found, tuple(proof.boots_of(path, content)))
+
+
+def boot_state(record: Record, root: Path) -> State:
+    """Judge a boot: its stack's files as they are now against those that ran."""
+    if not record.passed:
+        return "failed"
+    try:
+        return "proven" if digests(root, record.files) == dict(record.files) else "changed"
+    except FileNotFoundError:
+        return "changed"
+
+
+def rows(catalog: Catalog, proof: Proof) -> list[Row]:
+    """The rows of all snippets, in the order of their paths."""
+    return [row(proof, catalog.root, path) for path in catalog.snippets]
+
+
+def now() -> str:
+    """The time of a record: UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit that was tested, with `+` behind it when the tree differs from it; "none" before the first one."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+
+    head = git("rev-parse", "--short=12", "HEAD")
+    if head.returncode:
+        return "none"
+    return head.stdout.strip() + ("+" if git("status", "--porcelain").stdout else "")
