@@ -1,0 +1,92 @@
+"""Finds the lines of a region by the file's own structure.
+
+Each module here is a finder for a family of files: `regions(text) -> dict[str, Region]` maps every address that the
+file has to its first and last line, in the order of the file; `entries(text)` gives the same as a tree, with values.
+Both raise Unreadable, a SyntaxError, for a text that they can't read. The catalog names the finder of each kind. A
+comment that stands directly above an entry, at its indentation, belongs to it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from importlib import import_module
+from typing import NamedTuple
+
+
+class Region(NamedTuple):
+    """First and last line of a region, counted from 1, both included."""
+
+    first: int
+    last: int
+
+
+class Unreadable(SyntaxError):
+    """The text can't be read as its family; `line` says where (0: nothing tells). Never a fault of a finder's own."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = self.lineno = line
+
+
+class NoSuchRegion(LookupError):
+    """The address is not in the file. The message lists what is."""
+
+
+def of(family: str, text: str) -> dict[str, Region]:
+    """Return all regions of `text`, a file of the given family (a module name of this folder).
+
+    Raises Unreadable when the text can't be read as that family.
+    """
+    found: dict[str, Region] = import_module(f"handbook.regions.{family}").regions(text)
+    return found
+
+
+def find(family: str, text: str, address: str) -> Region:
+    """Return the lines of `address` in `text`, a file of the given family.
+
+    Raises NoSuchRegion when it is not there and Unreadable when the text can't be read as that family.
+    """
+    return pick(of(family, text), address)
+
+
+def pick(found: dict[str, Region], address: str) -> Region:
+    """Return the lines of `address`, one of the regions that `of` found. Raises NoSuchRegion when it is not."""
+    if address in found:
+        return found[address]
+    parent = max((a for a in found if address.startswith(f"{a}.")), key=len, default="")
+    there = ", ".join(_children(found, parent)) or "no regions"
+    raise NoSuchRegion(f"no region {address!r}; {parent or 'the file'} has: {there}")
+
+
+def value(family: str, text: str, address: str) -> str:
+    """Return the one value at `address`, as it is written: a YAML scalar, the arguments of a directive, a constant.
+
+    Raises ValueError when the region holds no value or several, and what `find` raises.
+    """
+    find(family, text, address)
+    module = import_module(f"handbook.regions.{family}")
+    found = dict(import_module("handbook.regions._text").walk(module.entries(text)))[address].value
+    if found is None:
+        raise ValueError(f"{address!r} does not hold one value")
+    single: str = found
+    return single
+
+
+def _children(found: dict[str, Region], parent: str) -> Iterable[str]:
+    """The addresses one level below `parent` ("": the top level), each part of the file once."""
+    start = f"{parent}." if parent else ""
+    below = [address for address in found if address.startswith(start)]
+    shown: dict[Region, str] = {}
+    known = set(below)
+    for address in below:
+        rest = address.removeprefix(start)
+        ends = (index for index, letter in enumerate(rest) if letter == ".")
+        if not any(start + rest[:end] in known for end in ends):
+            shown.setdefault(found[address], address)
+    return shown.values()
+
+
+def cut(text: str, region: Region) -> str:
+    """Return the lines of `region`, each with its line end."""
+    return "".join(list(io.StringIO(text))[region.first - 1 : region.last])
