@@ -1,0 +1,36 @@
+"""What the proxy tells the service about the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from handbook.contracts import Wrong, contract
+from handbook.facts import Fact
+from handbook.facts.deployment import Deployment
+
+# What the outermost proxy writes over whatever a client sent.
+WRITTEN = {"host": "$host", "x-forwarded-for": "$remote_addr", "x-forwarded-proto": "$scheme"}
+
+
+@contract
+def forwarded(deployment: Deployment) -> Iterator[Wrong]:
+    """Every location that passes requests on writes the client's host, address and scheme, over what the client sent.
+
+    A level with one proxy_set_header of its own inherits none, and $proxy_add_x_forwarded_for keeps what was forged:
+    https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
+    """
+    passing = deployment.proxy.nginx.passing
+    if not passing:
+        at = Fact("", deployment.proxy.nginx.path, 1)
+        yield Wrong(at, "the proxy passes no request to the service", "add a proxy_pass")
+    for _, location in passing:
+        for name, value in WRITTEN.items():
+            sent = location.request_headers.get(name)
+            if sent is None:
+                message = f"location {location.at.value} does not write the header {name}"
+                yield Wrong(location.at, message, "include the headers at this level, too")
+            elif sent.value != value:
+                yield Wrong(sent, f"the header {name} is {sent.value}", f"write {value}: a client can forge the rest")
+
+
+CONTRACTS = (forwarded,)

@@ -1,0 +1,111 @@
+"""Makes deployments from the files of a target. A new target is one more assembler in `ASSEMBLERS`."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from handbook.catalog import Catalog, kind_of
+from handbook.facts import Fact, code, compose, nginx, postgres, shell, text_of, unreadable
+from handbook.facts.compose import Compose
+from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
+from handbook.facts.workload import Workload
+from handbook.findings import HandbookError
+
+NGINX_CONF = "/etc/nginx/nginx.conf"
+POSTGRES_SCRIPTS = "/docker-entrypoint-initdb.d"
+
+
+def read(catalog: Catalog) -> Facts:
+    """Read everything that contracts compare.
+
+    Raises HandbookError when there is no deployment at all: contracts that compare nothing must not look kept.
+    """
+    facts = Facts(
+        deployments=[],
+        files=frozenset(catalog.files),
+        snippets=catalog.snippets,
+        used=set(),
+        shown=set(catalog.shown()),
+        pages={page.path: text_of(catalog.root, page.path) for page in catalog.pages},
+    )
+    for path in catalog.snippets:
+        kind = kind_of(path)
+        if kind and kind.name in ASSEMBLERS:
+            deployment, used = ASSEMBLERS[kind.name](catalog.root, path, catalog.snippets)
+            facts.used |= used
+            if deployment:
+                facts.deployments.append(deployment)
+    if not facts.deployments:
+        raise HandbookError("snippets: no file deploys the service, so there is nothing to compare")
+    return facts
+
+
+def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment | None, set[str]]:
+    """Read a Compose file: the deployment (None when it does not run the service), and the files that it uses.
+
+    Who is who is told by images and build folders. Raises HandbookError when the proxy or the database is missing.
+    """
+    stack = compose.read(root, path)
+    used = compose.closure(stack, files)
+    built = [w for w in stack.workloads.values() if w.build and f"{w.build.value}/gunicorn.conf.py" in files]
+    running = [workload for workload in built if not workload.command]
+    if not running:
+        return None, used
+    folders = {workload.name.value: workload.build.value for workload in built if workload.build}
+    sources = {folder: code.read(root, folder, files) for folder in set(folders.values())}
+    services = [Service(workload, sources[folders[workload.name.value]]) for workload in built]
+    service = next(service for service in services if service.workload is running[0])
+    proxy = _only(stack, r"nginx", "a proxy")
+    database = _only(stack, r"postgres|pgvector", "a database")
+    return Deployment(
+        at=Fact(posixpath.relpath(stack.folder, "snippets"), path, 1),
+        proxy=Proxy(proxy, _nginx(root, proxy, files)),
+        service=service,
+        database=Database(
+            database,
+            postgres.flags(database.command),
+            postgres.scripts(root, _inside(database.in_repository(POSTGRES_SCRIPTS), files)),
+        ),
+        workloads=list(stack.workloads.values()),
+        jobs=[other for other in services if other is not service],
+        scripts=[shell.read(root, f) for f in files if posixpath.dirname(f) == stack.folder and f.endswith(".sh")],
+        secrets=stack.secrets,
+        needs=stack.needs,
+    ), used
+
+
+def _only(stack: Compose, pattern: str, role: str) -> Workload:
+    """Return the workload whose image has a name like `pattern`."""
+    found = [w for w in stack.workloads.values() if w.image and re.match(pattern, _name(w.image.value))]
+    if len(found) != 1:
+        count = f"{len(found)} services" if found else "no service"
+        raise unreadable(
+            stack.path, 1, f"{role} is expected: {count} with an image named {pattern.replace('|', ' or ')}"
+        )
+    return found[0]
+
+
+def _name(image: str) -> str:
+    """The last part of an image's name: `pgvector` of `pgvector/pgvector:0.8.1`."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+
+
+def _inside(folder: str | None, files: Sequence[str]) -> list[str]:
+    return [f for f in files if folder and f.startswith(f"{folder}/") and f.endswith((".sql", ".sh"))]
+
+
+def _nginx(root: Path, workload: Workload, files: Sequence[str]) -> nginx.Nginx:
+    main = workload.in_repository(NGINX_CONF)
+    if main is None:
+        at = workload.name
+        raise unreadable(at.path, at.line, f"nginx gets no {NGINX_CONF} from here; mount one")
+    return nginx.read(root, main, NGINX_CONF, workload.in_repository, files)
+
+
+Assembler = Callable[[Path, str, Sequence[str]], tuple[Deployment | None, set[str]]]
+
+# The kind of the file that a target starts from -> what reads it.
+ASSEMBLERS: dict[str, Assembler] = {"compose": of_compose}

@@ -1,0 +1,52 @@
+"""What runs, whatever starts it: a container, a unit of systemd, a pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from handbook.facts import Fact
+from handbook.facts.health import HealthCheck
+from handbook.facts.quantities import Port
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder of the repository (`source`) that a workload sees as `target`."""
+
+    source: str
+    target: str
+
+
+@dataclass
+class Workload:
+    """One thing that runs. What its files don't say is None or empty."""
+
+    name: Fact[str]
+    image: Fact[str] | None = None
+    build: Fact[str] | None = None
+    """The folder of the repository that the image is built from."""
+    command: list[Fact[str]] = field(default_factory=list)
+    user: Fact[str] | None = None
+    environment: dict[str, Fact[str]] = field(default_factory=dict)
+    secrets: dict[str, Fact[str]] = field(default_factory=dict)
+    """The path that the workload reads a secret from -> the file of the repository's folder that it stands in."""
+    ports: list[Fact[Port]] = field(default_factory=list)
+    networks: dict[str, Fact[bool]] = field(default_factory=dict)
+    """Each network's name -> whether it is internal. Workloads without a network in common can't reach each other."""
+    mounts: list[Fact[Mount]] = field(default_factory=list)
+    health: HealthCheck | None = None
+    health_off: bool = False
+    """Whether the target switches off the check that the image brings."""
+    replicas: Fact[int] | None = None
+    stop_grace_seconds: Fact[float] | None = None
+    memory_bytes: Fact[int] | None = None
+    shm_bytes: Fact[int] | None = None
+
+    def in_repository(self, path: str) -> str | None:
+        """The path in the repository of a file that the workload sees as `path`; None when nothing is mounted there."""
+        best = max(
+            (m.value for m in self.mounts if path == m.value.target or path.startswith(f"{m.value.target}/")),
+            key=lambda mount: len(mount.target),
+            default=None,
+        )
+        return best.source + path.removeprefix(best.target) if best else None

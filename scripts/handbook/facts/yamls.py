@@ -1,0 +1,106 @@
+"""Reads YAML so that every value keeps its line, from the parser's own marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from handbook.facts import Fact, text_of, unreadable
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<how>:?[-?+])(?P<other>[^}]*))?\})")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value in a YAML file. A key that is not there gives an empty node, so that paths can be followed."""
+
+    node: yaml.Node | None
+    path: str
+    line: int
+
+    def __bool__(self) -> bool:
+        return self.node is not None and self.node.tag != "tag:yaml.org,2002:null"
+
+    def __getitem__(self, key: str) -> Node:
+        return self.pairs().get(key, Node(None, self.path, self.line))
+
+    def pairs(self) -> dict[str, Node]:
+        """The entries of a mapping, merge keys (`<<`) followed. Raises HandbookError for anything else."""
+        if not self:
+            return {}
+        if not isinstance(self.node, yaml.MappingNode):
+            raise unreadable(self.path, self.line, "a mapping is expected here")
+        merged: dict[str, Node] = {}
+        own: dict[str, Node] = {}
+        for key, value in self.node.value:
+            node = Node(value, self.path, key.start_mark.line + 1)
+            if key.tag == "tag:yaml.org,2002:merge":
+                for source in node.items() if isinstance(value, yaml.SequenceNode) else [node]:
+                    merged = source.pairs() | merged
+            else:
+                own[str(key.value)] = node
+        return merged | own
+
+    def items(self) -> list[Node]:
+        """The items of a list. Raises HandbookError for anything else."""
+        if not self:
+            return []
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise unreadable(self.path, self.line, "a list is expected here")
+        return [Node(item, self.path, item.start_mark.line + 1) for item in self.node.value]
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, yaml.MappingNode)
+
+    def text(self) -> Fact[str]:
+        """The value, its variables replaced by their defaults as Compose does.
+
+        Raises HandbookError when it is no plain value, or when it depends on a variable that has no default.
+        """
+        if not isinstance(self.node, yaml.ScalarNode):
+            raise unreadable(self.path, self.line, "a plain value is expected here")
+        return Fact(_VARIABLE.sub(self._default, str(self.node.value)), self.path, self.line)
+
+    def _default(self, match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        if match["how"] in ("-", ":-"):
+            return str(match["other"])
+        if match["how"] in ("+", ":+"):
+            return ""
+        raise unreadable(self.path, self.line, f"the value depends on {match[0]}, which has no default here")
+
+    def optional(self) -> Fact[str] | None:
+        """The value, or None when the key is not there."""
+        return self.text() if self else None
+
+    def is_true(self) -> bool:
+        return bool(self) and self.text().value.lower() in ("true", "yes", "on")
+
+
+def read(root: Path, path: str) -> Node:
+    """Return the only document of a file. Raises HandbookError, with the line, when it is not YAML."""
+    try:
+        node = yaml.compose(text_of(root, path), Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise unreadable(path, mark.line + 1 if mark else 0, f"not YAML: {error.problem}") from None
+    if node is None:
+        raise unreadable(path, 1, "the file is empty")
+    return Node(node, path, node.start_mark.line + 1)
+
+
+def words(node: Node) -> Iterator[Fact[str]]:
+    """Yield the items of a list of plain values, or the one plain value."""
+    for item in node.items() if node.is_list else [node] if node else []:
+        yield item.text()

@@ -1,0 +1,577 @@
+"""Every rule of every contract is seen failing on files with one thing wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from handbook import contracts
+from handbook.catalog import ROOT, Catalog
+from handbook.facts import settings, targets
+from handbook.facts.deployment import Facts
+from handbook.findings import Finding, HandbookError
+
+COMPOSE = "snippets/compose/production/compose.yaml"
+ENV = "snippets/compose/production/service.env"
+NGINX = "snippets/compose/production/nginx.conf"
+PREPARE = "snippets/compose/production/prepare.sh"
+WALKTHROUGH = "snippets/compose/production/walkthrough.sh"
+DOCKERFILE = "snippets/service/Dockerfile"
+GUNICORN = "snippets/service/gunicorn.conf.py"
+SETTINGS = "snippets/service/assistant/settings.py"
+HEALTHCHECK = "snippets/service/assistant/healthcheck.py"
+INIT = "snippets/postgres/init/assistant.sh"
+TIMEOUTS = "snippets/nginx/timeouts.conf"
+FORWARDED = "snippets/nginx/forwarded.conf"
+PAGE = "docs/all-settings.md"
+
+Edit = tuple[str, str, str]
+"""A file, a text that is in it (`<n>` is any number), and what takes its place. An empty text: the file is new."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is broken, by which rule that is found, and in which lines: a file, and a text that begins there."""
+
+    rule: str
+    edits: tuple[Edit, ...]
+    found: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        _, old, new = self.edits[0]
+        changed = [line.strip() for line in new.splitlines() if line.strip() and line not in old.splitlines()]
+        return f"{self.rule}: {changed[0] if changed else 'without ' + old.strip().splitlines()[0]}"
+
+
+def case(rule: str, path: str, old: str, new: str, *found: tuple[str, str], also: tuple[Edit, ...] = ()) -> Case:
+    """One edit. Without `found`, the finding is expected in the first line of what was put in."""
+    first = next((line for line in new.splitlines() if line.strip()), "")
+    return Case(rule, ((path, old, new), *also), found or ((path, first),))
+
+
+SERVICE_LINE = (COMPOSE, "  service:\n    image")
+MIGRATIONS_LINE = (COMPOSE, "  migrations:\n    image")
+POSTGRES_LINE = (COMPOSE, "  postgres:\n    image")
+PROXY_LINE = (COMPOSE, "  nginx:\n    image")
+PASSED = ("/", "= /health/live", "= /health/ready")
+LOCATIONS = tuple((NGINX, f"location {path} {{\n            proxy_pass") for path in PASSED)
+PASSES = tuple((NGINX, f"location {path} {{\n            |proxy_pass") for path in PASSED)
+LIMIT = (COMPOSE, "--max_connections")
+
+ALL_BUT_ONE = " ".join(
+    f"`{setting.name.value}`" for setting in settings.read(ROOT, SETTINGS) if setting.field != "request_timeout_seconds"
+)
+
+CASES = (
+    case("connections.fit", COMPOSE, "--max_connections=60", "--max_connections=43"),
+    case("connections.fit", COMPOSE, "replicas: 2", "replicas: 4", LIMIT),
+    case("connections.fit", ENV, "WEB_CONCURRENCY=1", "WEB_CONCURRENCY=2", LIMIT),
+    case("connections.fit", ENV, "DATABASE_POOL_OVERFLOW=5", "DATABASE_POOL_OVERFLOW=20", LIMIT),
+    case(
+        "connections.fit",
+        SETTINGS,
+        "    database_pool_size: PositiveInt = 5\n",
+        "",
+        SERVICE_LINE,
+        also=((ENV, "DATABASE_POOL_SIZE=5\n", ""),),
+    ),
+    case("connections.memory", COMPOSE, "--shared_buffers=256MB", "--shared_buffers=512MB"),
+    case("connections.memory", COMPOSE, "--effective_cache_size=768MB", "--effective_cache_size=2GB"),
+    case("connections.memory", COMPOSE, "--maintenance_work_mem=128MB", "--maintenance_work_mem=512MB"),
+    case("connections.memory", COMPOSE, "          memory: 1G\n", "", POSTGRES_LINE),
+    case("environment.dead", ENV, "LOG_LEVEL=info", "LOG_LEVLE=info"),
+    case("environment.dead", DOCKERFILE, "GUNICORN_BIND=", "GUNICORN_LISTEN="),
+    case("environment.dead", COMPOSE, "POSTGRES_INITDB_ARGS:", "POSTGRES_INIT_ARGS:"),
+    case(
+        "environment.required",
+        SETTINGS,
+        'log_format: Literal["json", "text"] = "json"',
+        'log_format: Literal["json", "text"]',
+        SERVICE_LINE,
+        MIGRATIONS_LINE,
+        also=((ENV, "LOG_FORMAT=json\n", ""),),
+    ),
+    case("environment.choices", ENV, "LOG_LEVEL=info", "LOG_LEVEL=loud"),
+    case("environment.used", SETTINGS, "    database_name:", "    spare: int = 1\n    database_name:"),
+    case(
+        "environment.server",
+        GUNICORN,
+        "threads = settings.gunicorn_threads",
+        "threads = 1",
+        (SETTINGS, "gunicorn_threads"),
+    ),
+    case(
+        "environment.defaults",
+        HEALTHCHECK,
+        '"127.0.0.1:8000").rpartition',
+        '"127.0.0.1:8001").rpartition',
+    ),
+    case(
+        "environment.documented",
+        PAGE,
+        "{{ settings_table() }}",
+        ALL_BUT_ONE,
+        (SETTINGS, "    request_timeout_seconds:"),
+    ),
+    case("environment.documented", PAGE, "{{ settings_table() }}", "{{ settings_table() }} `DATABASE_POOLSIZE`"),
+    case(
+        "headers.forwarded",
+        FORWARDED,
+        "X-Forwarded-For $remote_addr",
+        "X-Forwarded-For $proxy_add_x_forwarded_for",
+    ),
+    case(
+        "headers.forwarded",
+        NGINX,
+        "location = /health/ready {\n",
+        "location = /health/ready {\n            proxy_set_header X-Probe 1;\n",
+    ),
+    case("health.present", COMPOSE, "      timeout: 3s\n", "      timeout: 3s\n      disable: true\n", PROXY_LINE),
+    case(
+        "health.present",
+        COMPOSE,
+        '      test: ["CMD", "python", "-m", "assistant.healthcheck"]\n',
+        "      disable: true\n",
+        SERVICE_LINE,
+    ),
+    case("health.present", COMPOSE, 'test: ["CMD", "pg_isready",', 'test: ["NONE"] #', POSTGRES_LINE),
+    case("health.paths", HEALTHCHECK, '"/health/ready"', '"/health/steady"'),
+    case("health.paths", COMPOSE, "8081/health/live", "8081/health/alive"),
+    case("health.paths", COMPOSE, '"assistant.healthcheck"', '"assistant.health"'),
+    case("health.paths", WALKTHROUGH, "api.example.com/version", "api.example.com/versions"),
+    case("health.paths", WALKTHROUGH, "8000/health/deep", "8000/health/deeper"),
+    case(
+        "health.paths",
+        NGINX,
+        "location = /health/ready {",
+        "location = /health/soon {",
+        (NGINX, "/health/soon"),
+        (WALKTHROUGH, "/health/ready"),
+    ),
+    case(
+        "health.inside",
+        NGINX,
+        "location /health {\n            return 404;",
+        "location /health {\n            proxy_pass http://service;",
+    ),
+    case("health.inside", NGINX, "location /health {", "location = /health {", LOCATIONS[0]),
+    case(
+        "health.inside",
+        "snippets/service/assistant/health.py",
+        '"/health/deep"',
+        '"/health/details"',
+        (GUNICORN, '"""gunicorn'),
+        also=((WALKTHROUGH, "/health/deep", "/health/details"),),
+    ),
+    case("health.timing", COMPOSE, "      timeout: 3s", "      timeout: 10s"),
+    case("health.timing", COMPOSE, "      timeout: 5s", "      timeout: 2s"),
+    case("health.timing", DOCKERFILE, "--timeout=3s", "--timeout=1s", (DOCKERFILE, "HEALTHCHECK")),
+    case("health.database", COMPOSE, '"--host=127.0.0.1", ', "", (COMPOSE, "pg_isready")),
+    case("images.pinned", COMPOSE, "image: nginx:1.30.6", "image: nginx:latest"),
+    case("images.pinned", COMPOSE, "image: nginx:1.30.6", "image: nginx\n"),
+    case("images.same", DOCKERFILE, "\n\nFROM python:3.13-slim-trixie\n", "\n\nFROM python:3.14-slim-trixie\n"),
+    case(
+        "images.built",
+        "snippets/service/assistant/__init__.py",
+        '"1.0.0"',
+        '"1.0.1"',
+        (COMPOSE, "image: assistant:1.0.0\n    build: ../../service\n    user"),
+        (COMPOSE, "image: assistant:1.0.0\n    build: ../../service\n    command"),
+    ),
+    case(
+        "images.built",
+        COMPOSE,
+        "  migrations:\n    image: assistant:",
+        "  migrations:\n    image: jobs:",
+        (COMPOSE, "image: jobs:"),
+    ),
+    case(
+        "images.built",
+        COMPOSE,
+        "  migrations:\n    image: assistant:1.0.0\n",
+        "  migrations:\n",
+        (COMPOSE, "  migrations:\n    build"),
+    ),
+    case("images.built", "snippets/service/assistant/__init__.py", "__version__", "number", (GUNICORN, '"""gunicorn')),
+    case("images.user", COMPOSE, 'user: "10001:10001"', 'user: "10001:10002"'),
+    case("images.user", DOCKERFILE, "USER 10001:10001", "USER assistant"),
+    case("images.user", DOCKERFILE, "USER 10001:10001", "USER 0"),
+    case("images.user", DOCKERFILE, "USER 10001:10001\n", "", (DOCKERFILE, "FROM")),
+    case("ports.upstream", NGINX, "server service:8000", "server service:8001"),
+    case("ports.bind", ENV, "GUNICORN_BIND=0.0.0.0:8000", "GUNICORN_BIND=127.0.0.1:8000"),
+    case("ports.exposed", DOCKERFILE, "EXPOSE 8000", "EXPOSE 8001"),
+    case("ports.exposed", DOCKERFILE, "EXPOSE 8000\n", "", (DOCKERFILE, "FROM")),
+    case("ports.published", COMPOSE, '"443:8443"', '"443:8444"'),
+    case("ports.published", COMPOSE, '"443:8443"', '"443:8081"'),
+    case(
+        "ports.published",
+        COMPOSE,
+        "    env_file: service.env\n",
+        '    ports: ["8001:8000"]\n    env_file: service.env\n',
+    ),
+    case("ports.asked", COMPOSE, "127.0.0.1:8081", "127.0.0.1:8082"),
+    case("ports.asked", WALKTHROUGH, "api.example.com/version", "api.example.com:8443/version"),
+    case("ports.asked", WALKTHROUGH, "127.0.0.1:8000", "127.0.0.1:8001"),
+    case(
+        "ports.database",
+        SETTINGS,
+        "    database_port: PositiveInt = 5432\n",
+        "",
+        SERVICE_LINE,
+        MIGRATIONS_LINE,
+        also=((ENV, "DATABASE_PORT=5432\n", ""),),
+    ),
+    case("ports.database", ENV, "DATABASE_PORT=5432", "DATABASE_PORT=5433"),
+    case(
+        "ports.database", COMPOSE, "      - --shared", "      - --port=5433\n      - --shared", (ENV, "DATABASE_PORT")
+    ),
+    case(
+        "secrets.plain",
+        COMPOSE,
+        "      POSTGRES_INITDB_ARGS",
+        "      POSTGRES_PASSWORD: fjf82nd1\n      POSTGRES_INITDB_ARGS",
+    ),
+    case("secrets.plain", ENV, "SECRETS_DIR=", "DATABASE_PASSWORD=fjf82nd1\nSECRETS_DIR="),
+    case(
+        "secrets.mounted",
+        COMPOSE,
+        "    secrets:\n      - database_password\n    networks:\n      - app\n",
+        "    networks:\n      - app\n",
+        SERVICE_LINE,
+    ),
+    case("secrets.mounted", NGINX, "/run/secrets/tls_key", "/run/secrets/tls.key"),
+    case("secrets.mounted", INIT, "/run/secrets/database_password", "/run/secrets/assistant_password"),
+    case("secrets.mounted", COMPOSE, "/run/secrets/postgres_password", "/run/secrets/password"),
+    case(
+        "secrets.mounted",
+        ENV,
+        "SECRETS_DIR=/run/secrets",
+        "SECRETS_DIR=/etc/secrets",
+        SERVICE_LINE,
+        MIGRATIONS_LINE,
+    ),
+    case(
+        "secrets.used",
+        COMPOSE,
+        "      - postgres_password\n",
+        "      - tls_certificate\n      - postgres_password\n",
+        (COMPOSE, "- tls_certificate\n      - postgres_password"),
+    ),
+    case(
+        "secrets.used",
+        COMPOSE,
+        "secrets:\n  tls_c",
+        "secrets:\n  spare:\n    file: secrets/ca/ca.crt\n  tls_c",
+        (COMPOSE, "file: secrets/ca/ca.crt"),
+    ),
+    case("secrets.made", COMPOSE, "file: secrets/postgres_password", "file: secrets/postgres_passwd"),
+    case("secrets.readable", PREPARE, "give 10001:999 0440", "give 10001:998 0440"),
+    case("secrets.readable", PREPARE, "give 101:101 0400", "give 101:101 0040"),
+    case("secrets.readable", PREPARE, 'chmod 0444 "$work/tls/tls.crt"', 'chmod 0440 "$work/tls/tls.crt"'),
+    Case("snippets.shown", (("snippets/nowhere/idea.sql", "", "SELECT 1;\n"),), (("snippets/nowhere/idea.sql", ""),)),
+    case("timeouts.ladder", ENV, "STATEMENT_TIMEOUT_SECONDS=10", "STATEMENT_TIMEOUT_SECONDS=20"),
+    case("timeouts.ladder", ENV, "REQUEST_TIMEOUT_SECONDS=20", "REQUEST_TIMEOUT_SECONDS=25"),
+    case("timeouts.ladder", ENV, "GRACEFUL_TIMEOUT=25", "GRACEFUL_TIMEOUT=31"),
+    case("timeouts.ladder", ENV, "GUNICORN_TIMEOUT=30", "GUNICORN_TIMEOUT=35"),
+    case("timeouts.ladder", TIMEOUTS, "proxy_read_timeout 35s", "proxy_read_timeout 30s", (ENV, "GUNICORN_TIMEOUT=30")),
+    case(
+        "timeouts.ladder",
+        NGINX,
+        "location / {\n",
+        "location / {\n            proxy_read_timeout 20s;\n",
+        (ENV, "GUNICORN_TIMEOUT=30"),
+    ),
+    case(
+        "timeouts.ladder",
+        SETTINGS,
+        "gunicorn_timeout: PositiveInt = 30",
+        "gunicorn_timeout: PositiveInt = 36",
+        also=((ENV, "GUNICORN_TIMEOUT=30\n", ""),),
+    ),
+    case(
+        "timeouts.ladder",
+        SETTINGS,
+        "    request_timeout_seconds: PositiveFloat = 20\n",
+        "",
+        SERVICE_LINE,
+        also=((ENV, "REQUEST_TIMEOUT_SECONDS=20\n", ""),),
+    ),
+    case(
+        "timeouts.stop",
+        COMPOSE,
+        "a request that has begun may end.\n    stop_grace_period: 40s",
+        "a request that has begun may end.\n    stop_grace_period: 25s",
+        (ENV, "GUNICORN_GRACEFUL_TIMEOUT"),
+    ),
+    case(
+        "timeouts.stop",
+        COMPOSE,
+        "a request that has begun may end.\n    stop_grace_period: 40s",
+        "",
+        (ENV, "GUNICORN_GRACEFUL_TIMEOUT"),
+    ),
+    case(
+        "timeouts.stop", NGINX, "worker_shutdown_timeout 38s", "worker_shutdown_timeout 35s", (TIMEOUTS, "proxy_read")
+    ),
+    case("timeouts.stop", NGINX, "worker_shutdown_timeout 38s", "worker_shutdown_timeout 40s"),
+    case("timeouts.stop", TIMEOUTS, "proxy_read_timeout 35s;\n", "", *PASSES),
+    case(
+        "timeouts.stop",
+        NGINX,
+        "worker_shutdown_timeout 38s;\n",
+        "",
+        (TIMEOUTS, "proxy_read"),
+        also=((TIMEOUTS, "proxy_read_timeout 35s", "proxy_read_timeout 41s"),),
+    ),
+    case("timeouts.waits", ENV, "POOL_TIMEOUT_SECONDS=3", "POOL_TIMEOUT_SECONDS=7", (ENV, "REQUEST_TIMEOUT")),
+    case(
+        "timeouts.waits", ENV, "STATEMENT_TIMEOUT_SECONDS=10", "STATEMENT_TIMEOUT_SECONDS=14", (ENV, "REQUEST_TIMEOUT")
+    ),
+    case(
+        "timeouts.waits",
+        SETTINGS,
+        "    database_connect_timeout_seconds: PositiveInt = 3\n",
+        "",
+        SERVICE_LINE,
+        also=((ENV, "DATABASE_CONNECT_TIMEOUT_SECONDS=3\n", ""),),
+    ),
+    case("timeouts.connect", TIMEOUTS, "proxy_connect_timeout <n>ms", "proxy_connect_timeout 35s"),
+    case("timeouts.keepalive", NGINX, "        keepalive_timeout <n>s", "        keepalive_timeout 5s"),
+    case("timeouts.keepalive", NGINX, "        keepalive_timeout <n>s;\n", "", (NGINX, "keepalive 32")),
+    case("timeouts.keepalive", GUNICORN, "keepalive = <n>\n", "keepalive = 1\n", (NGINX, "        keepalive_timeout ")),
+    case("wiring.host", PREPARE, "${HOST:-api.example.com}", "${HOST:-www.example.com}"),
+    case("wiring.host", WALKTHROUGH, "./prepare.sh api.example.com", "./prepare.sh www.example.com"),
+    case("wiring.host", WALKTHROUGH, "--resolve api.example.com", "--resolve www.example.com"),
+    case("wiring.host", WALKTHROUGH, "https://api.example.com/version", "https://api.example.org/version"),
+    case("wiring.host", NGINX, "https://api.example.com$", "https://www.example.com$"),
+    case("wiring.upstreams", NGINX, "server service:8000", "server backend:8000"),
+    case("wiring.upstreams", COMPOSE, "      - app\n      - data\n", "      - data\n", SERVICE_LINE),
+    case("wiring.resolve", NGINX, "service:8000 resolve", "service:8000"),
+    case("wiring.resolve", NGINX, "        zone service 64k;\n", "", (NGINX, "server service:8000")),
+    case("wiring.resolve", NGINX, "    resolver 127", "    # resolver 127", (NGINX, "server service:8000")),
+    case(
+        "wiring.database",
+        SETTINGS,
+        '    database_host: str = "127.0.0.1"\n',
+        "",
+        SERVICE_LINE,
+        MIGRATIONS_LINE,
+        also=((ENV, "DATABASE_HOST=postgres\n", ""),),
+    ),
+    case("wiring.database", ENV, "DATABASE_HOST=postgres", "DATABASE_HOST=db"),
+    case(
+        "wiring.database",
+        COMPOSE,
+        "    networks:\n      - data\n    depends_on",
+        "    networks:\n      - app\n    depends_on",
+        MIGRATIONS_LINE,
+    ),
+    case(
+        "wiring.role",
+        INIT,
+        "CREATE ROLE assistant",
+        "CREATE ROLE helper",
+        (ENV, "DATABASE_USER"),
+        (COMPOSE, "pg_isready"),
+    ),
+    case("wiring.role", INIT, "CREATE DATABASE assistant", "-- nothing", POSTGRES_LINE),
+    case("wiring.role", COMPOSE, '"--dbname=assistant"', '"--dbname=postgres"'),
+    case(
+        "wiring.files",
+        COMPOSE,
+        "    volumes:\n      # Without",
+        "    volumes:\n      - ./gone.conf:/etc/gone.conf:ro\n      # Without",
+        (COMPOSE, "gone.conf"),
+    ),
+    case(
+        "wiring.inside",
+        COMPOSE,
+        "  data:\n    internal: true\n",
+        "  data: {}\n",
+        (COMPOSE, "- data\n    depends_on:\n      postgres:\n        condition: service_healthy\n      migrations"),
+        (COMPOSE, "- data\n    depends_on:\n      postgres:\n        condition: service_healthy\n    healthcheck"),
+        (COMPOSE, "- data\n    healthcheck"),
+    ),
+)
+
+# What is taken away whole: then there is nothing to compare, and that must not look like a contract that is kept.
+NOTHING: tuple[tuple[str, Edit], ...] = (
+    ("ports.upstream", (NGINX, "proxy_pass http://service;", "return 204;")),
+    ("headers.forwarded", (NGINX, "proxy_pass http://service;", "return 204;")),
+    ("ports.published", (COMPOSE, '    ports:\n      - "80:8080"\n      - "443:8443"\n', "")),
+    ("wiring.host", (NGINX, "server_name api.example.com;", "")),
+    ("secrets.made", (COMPOSE, "\nsecrets:\n", "\nx-secrets:\n")),
+    ("secrets.mounted", (SETTINGS, "database_password: Secret", "database_password: str")),
+    ("environment.required", (SETTINGS, "(BaseSettings)", "")),
+)
+
+
+class Tree:
+    """A copy of the snippets beside a page of its own, in which a test breaks something. `mend` puts it right again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        real = Catalog()
+        self.files = (*real.snippets, PAGE)
+        for file in self.files[:-1]:
+            target = root / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(real.root / file, target)
+        (root / PAGE).parent.mkdir()
+        (root / PAGE).write_text("# All settings\n\n{{ settings_table() }}\n", encoding="utf-8")
+        self.broken: dict[str, str | None] = {}
+        self.before = set(contracts.judge(self.facts()))
+
+    def facts(self) -> Facts:
+        catalog = Catalog(self.root)
+        catalog.files = tuple(sorted({*self.files, *self.broken}))
+        return targets.read(catalog)
+
+    def edit(self, path: str, old: str, new: str, count: int = 1) -> None:
+        file = self.root / path
+        text = file.read_text(encoding="utf-8") if file.exists() else None
+        self.broken.setdefault(path, text)
+        if not old:
+            assert text is None, f"{path} is there already"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(new, encoding="utf-8")
+            return
+        assert text is not None, f"there is no {path}"
+        pattern = re.escape(old).replace("<n>", r"\d+")
+        changed, made = re.subn(pattern, new.replace("\\", r"\\"), text, count=count)
+        assert made, f"{path} does not say {old!r} any more: correct this case"
+        file.write_text(changed, encoding="utf-8")
+
+    def mend(self) -> None:
+        for path, text in self.broken.items():
+            if text is None:
+                (self.root / path).unlink()
+            else:
+                (self.root / path).write_text(text, encoding="utf-8")
+        self.broken = {}
+
+    def line(self, path: str, text: str) -> int:
+        """The line in which a text begins, or what stands after its `|`; none for an empty one."""
+        if not text:
+            return 0
+        before, bar, after = text.partition("|")
+        text, offset = before + after, before.count("\n") if bar else 0
+        whole = (self.root / path).read_text(encoding="utf-8")
+        assert text in whole, f"{path} does not say {text!r}: correct this case"
+        return whole.count("\n", 0, whole.index(text)) + 1 + offset
+
+    def new_findings(self) -> list[Finding]:
+        return sorted(set(contracts.judge(self.facts())) - self.before)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    return Tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def tree(copied: Tree) -> Iterator[Tree]:
+    yield copied
+    copied.mend()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_finds(case: Case, tree: Tree) -> None:
+    for edit in case.edits:
+        tree.edit(*edit)
+    found = tree.new_findings()
+    said = "\n" + "\n".join(map(str, found))
+    assert {finding.rule for finding in found} == {case.rule}, said
+    expected = {(path, tree.line(path, text)) for path, text in case.found}
+    places = {(finding.path, finding.line) for finding in found}
+    assert places == expected, said
+    assert all(finding.message and finding.hint for finding in found)
+
+
+def test_every_contract_is_seen_failing() -> None:
+    assert set(contracts.names()) == {case.rule for case in CASES}
+
+
+@pytest.mark.parametrize(("rule", "edit"), NOTHING, ids=lambda value: value if isinstance(value, str) else "")
+def test_nothing_to_compare_is_found(rule: str, edit: Edit, tree: Tree) -> None:
+    tree.edit(*edit, count=99)
+    assert rule in {finding.rule for finding in tree.new_findings()}
+
+
+def test_an_image_without_a_dockerfile_is_found(tree: Tree) -> None:
+    facts = tree.facts()
+    facts.deployments[0].service.code.dockerfile = None
+    found = contracts.load()["images.user"](facts)
+    assert [(finding.path, finding.line) for finding in found] == [
+        (COMPOSE, tree.line(COMPOSE, "build: ../../service"))
+    ]
+
+
+def test_a_target_that_limits_no_stop_is_found(tree: Tree) -> None:
+    facts = tree.facts()
+    facts.deployments[0].service.workload.stop_grace_seconds = None
+    found = contracts.load()["timeouts.stop"](facts)
+    assert [(finding.path, finding.line) for finding in found] == [(ENV, tree.line(ENV, "GUNICORN_GRACEFUL_TIMEOUT"))]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "message"),
+    [
+        (COMPOSE, "image: nginx:", "image: caddy:", "a proxy is expected"),
+        (COMPOSE, "image: pgvector/pgvector:", "image: mariadb:", "a database is expected"),
+        (COMPOSE, "build: ../../service", "build: ../../other", "no file deploys the service"),
+        (COMPOSE, "target: /etc/nginx/nginx.conf", "target: /etc/nginx/other.conf", "mount one"),
+        (NGINX, "include shared/tls.conf", "include shared/gone.conf", "nginx.conf:18: nothing of the repository"),
+        (GUNICORN, "wsgi_app = ", "application = ", "the application is expected here"),
+        (ENV, "GUNICORN_TIMEOUT=30", "GUNICORN_TIMEOUT=soon", "service.env:19: 'soon' is not a number"),
+        (
+            GUNICORN,
+            "timeout = settings.gunicorn_timeout",
+            "timeout = settings.gunicorn_timeout * 2",
+            "is not read here",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_an_error(path: str, old: str, new: str, message: str, tree: Tree) -> None:
+    tree.edit(path, old, new, count=99 if "build" in old else 1)
+    with pytest.raises(HandbookError, match=message):
+        tree.new_findings()
+
+
+@pytest.mark.parametrize(
+    ("edits"),
+    [
+        pytest.param(((COMPOSE, "image: nginx:1.30.6", "image: nginx@sha256:" + "0" * 64),), id="a digest pins"),
+        pytest.param(((ENV, "GRACEFUL_TIMEOUT=25", "GRACEFUL_TIMEOUT=30"),), id="graceful may equal timeout"),
+        pytest.param(((ENV, "LOG_LEVEL=info", "LOG_LEVEL=Warning"),), id="choices in any case"),
+        pytest.param(((ENV, "WEB_CONCURRENCY=1", "GUNICORN_WORKERS=1"),), id="the other name of workers"),
+        pytest.param(((COMPOSE, "stop_grace_period: 40s", "stop_grace_period: 1m"),), id="minutes"),
+        pytest.param(
+            ((COMPOSE, '- "443:8443"', '- target: 8443\n        published: "443"'),), id="the long form of a port"
+        ),
+        pytest.param(((COMPOSE, "image: nginx:1.30.6", "image: ${NGINX:-nginx:1.30.6}"),), id="a variable's default"),
+        pytest.param(
+            ((COMPOSE, "env_file: service.env", "env_file: [{path: ./service.env}]"),), id="env_file in a list"
+        ),
+        pytest.param(
+            ((NGINX, "proxy_pass http://service;", "proxy_pass http://service/;"),), id="a path in proxy_pass"
+        ),
+    ],
+)
+def test_accepts(edits: tuple[Edit, ...], tree: Tree) -> None:
+    for edit in edits:
+        tree.edit(*edit)
+    assert tree.new_findings() == []
+
+
+def test_a_deployment_is_judged_without_a_repository(tree: Tree) -> None:
+    """The same functions judge files from elsewhere: they know nothing but facts."""
+    judge: Callable[[Facts], list[Finding]] = contracts.load()["timeouts.ladder"]
+    only = Facts(tree.facts().deployments, frozenset(), (), set(), set(), {})
+    assert judge(only) == []

@@ -1,0 +1,519 @@
+"""The readers read what is written in its many ways, keep its line, and say what they can't read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from handbook.facts import (
+    Fact,
+    code,
+    compose,
+    dockerfiles,
+    env,
+    gunicorn,
+    nginx,
+    postgres,
+    python,
+    quantities,
+    routes,
+    settings,
+    shell,
+)
+from handbook.facts.quantities import Address, Port
+from handbook.findings import HandbookError
+
+
+def write(root: Path, path: str, text: str) -> str:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (quantities.seconds, "40s", 40),
+        (quantities.seconds, "1m30s", 90),
+        (quantities.seconds, "500ms", 0.5),
+        (quantities.seconds, "1.5h", 5400),
+        (quantities.seconds, "0", 0),
+        (quantities.nginx_seconds, "35", 35),
+        (quantities.nginx_seconds, "1h 30m", 5400),
+        (quantities.nginx_seconds, "1M", 2592000),
+        (quantities.nginx_seconds, "1m", 60),
+        (quantities.size_bytes, "512m", 2**29),
+        (quantities.size_bytes, "1G", 2**30),
+        (quantities.size_bytes, "256MB", 2**28),
+        (quantities.size_bytes, "1.5GiB", 3 * 2**29),
+        (quantities.size_bytes, "8k", 2**13),
+        (quantities.size_bytes, "0", 0),
+        (quantities.address, "0.0.0.0:8000", Address("0.0.0.0", 8000)),
+        (quantities.address, ":8000", Address("", 8000)),
+        (quantities.address, "8443", Address("", 8443)),
+        (quantities.address, "*:80", Address("", 80)),
+        (quantities.address, "[::1]:80", Address("::1", 80)),
+        (quantities.address, "unix:/run/service.sock", Address("", None)),
+        (quantities.ports, "8000", [Port(None, 8000)]),
+        (quantities.ports, "443:8443", [Port(443, 8443)]),
+        (quantities.ports, "127.0.0.1:443:8443", [Port(443, 8443, "127.0.0.1")]),
+        (quantities.ports, "[::1]:53:53/udp", [Port(53, 53, "::1", "udp")]),
+        (quantities.ports, "127.0.0.1::80", [Port(None, 80, "127.0.0.1")]),
+        (quantities.ports, "80-81:8080-8081", [Port(80, 8080), Port(81, 8081)]),
+    ],
+)
+def test_quantities(read: Any, text: str, value: object) -> None:
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (quantities.seconds, "40"),
+        (quantities.seconds, "1d"),
+        (quantities.seconds, ""),
+        (quantities.seconds, "soon"),
+        (quantities.nginx_seconds, "1x"),
+        (quantities.size_bytes, "12q"),
+        (quantities.size_bytes, "big"),
+        (quantities.whole, "1.5"),
+        (quantities.number, "five"),
+        (quantities.address, "service"),
+        (quantities.address, "service:99999"),
+        (quantities.address, "a:b:c"),
+        (quantities.ports, "80-82:8080-8081"),
+        (quantities.ports, "http"),
+        (quantities.ports, "70000"),
+    ],
+)
+def test_quantities_that_are_none(read: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=r"(?s).+"):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [("127.0.0.1", True), ("127.0.0.11", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("", False)],
+)
+def test_loopback(host: str, is_loopback: bool) -> None:
+    assert Address(host, 80).is_loopback is is_loopback
+
+
+def test_a_fact_that_cannot_be_read_names_its_place() -> None:
+    with pytest.raises(HandbookError, match=r"^a\.env:3: 'x' is not a whole number$"):
+        Fact("x", "a.env", 3).read(quantities.whole)
+
+
+class TestEnv:
+    def test_reads(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "a.env", "# note\n\nNAME=value\nQUOTED='a b'\nEMPTY=\nURL=a=b#c\n")
+        found = env.read(tmp_path, path)
+        assert {name: fact.value for name, fact in found.items()} == {
+            "NAME": "value",
+            "QUOTED": "a b",
+            "EMPTY": "",
+            "URL": "a=b#c",
+        }
+        assert found["QUOTED"].line == 4
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [("A=1\nexport B=2\n", "a.env:2: 'export B=2' is not"), ("A\n", "a.env:1: "), ("A=1\nA=2\n", "line 1 already")],
+    )
+    def test_refuses(self, text: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=message):
+            env.read(tmp_path, write(tmp_path, "a.env", text))
+
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=r"gone\.env:0: the file can't be read"):
+            env.read(tmp_path, "gone.env")
+
+
+class TestCompose:
+    def test_reads(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "snippets/stack/compose.yaml",
+            """
+            x-common: &common
+              stop_grace_period: 1m
+              networks: [front]
+            services:
+              api:
+                <<: *common
+                image: ${IMAGE:-api:1}
+                build:
+                  context: ../code
+                command: serve --port 1
+                env_file:
+                  - path: api.env
+                environment:
+                  - B=2
+                  - C=$$x
+                ports:
+                  - target: 1
+                    published: "2"
+                    host_ip: 127.0.0.1
+                volumes:
+                  - ./conf:/etc/api:ro
+                  - data:/data
+                  - /var/run:/var/run
+                secrets:
+                  - source: key
+                    target: api.key
+                configs:
+                  - source: extra
+                    target: /etc/extra
+                healthcheck:
+                  test: curl http://localhost:1/ok || exit 1
+            networks:
+              front: {internal: true}
+            volumes: {data: {}}
+            secrets: {key: {file: ./key}}
+            configs: {extra: {file: extra.conf}}
+            """,
+        )
+        write(tmp_path, "snippets/stack/api.env", "A=1\nB=1\n")
+        stack = compose.read(tmp_path, path)
+        api = stack.workloads["api"]
+        assert api.name == Fact("api", path, 5)
+        assert api.image == Fact("api:1", path, 7)
+        assert api.build == Fact("snippets/code", path, 9)
+        assert [word.value for word in api.command] == ["serve", "--port", "1"]
+        assert {name: (f.value, f.path, f.line) for name, f in api.environment.items()} == {
+            "A": ("1", "snippets/stack/api.env", 1),
+            "B": ("2", path, 14),
+            "C": ("$x", path, 15),
+        }
+        assert api.ports == [Fact(Port(2, 1, "127.0.0.1"), path, 17)]
+        assert {(m.value.source, m.value.target) for m in api.mounts} == {
+            ("snippets/stack/conf", "/etc/api"),
+            ("snippets/stack/extra.conf", "/etc/extra"),
+        }
+        assert api.in_repository("/etc/api/a/b.conf") == "snippets/stack/conf/a/b.conf"
+        assert api.in_repository("/etc/apis") is None
+        assert api.secrets == {"/run/secrets/api.key": Fact("snippets/stack/key", path, 25)}
+        assert api.stop_grace_seconds == Fact(60, path, 2)
+        assert api.networks["front"].value is True
+        assert api.replicas
+        assert api.replicas.value == 1
+        assert api.health
+        assert [request.value.path for request in api.health.requests] == ["/ok"]
+        assert api.health.timeout_seconds.value == 30
+        files = ["snippets/stack/a", "snippets/code/Dockerfile", "snippets/codes", "snippets/other"]
+        assert compose.closure(stack, files) == {"snippets/stack/a", "snippets/code/Dockerfile"}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("services:\n  a: [\n", "c.yaml:3: not YAML"),
+            ("", "c.yaml:1: the file is empty"),
+            ("services:\n  a: b\n", "c.yaml:2: a mapping is expected"),
+            ("services:\n  a:\n    image: ${IMAGE}\n", r"c.yaml:3: .*\$\{IMAGE\}, which has no default"),
+            ("services:\n  a:\n    image: ${IMAGE:?set it}\n", "c.yaml:3: "),
+            ("services:\n  a:\n    stop_grace_period: 40\n", "c.yaml:3: '40' is not a duration"),
+            ("services:\n  a:\n    ports: [http]\n", "c.yaml:3: 'http' is not a port"),
+            ("services:\n  a:\n    ports: 80\n", "c.yaml:3: a list is expected"),
+            ("services:\n  a:\n    extends: b\n", "c.yaml:3: `extends` is not read"),
+            ("include: [b.yaml]\n", "c.yaml:1: `include` is not read"),
+            ("services:\n  a:\n    build: ../../b\n", "c.yaml:3: ../../b leads out"),
+        ],
+    )
+    def test_refuses(self, text: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=message):
+            compose.read(tmp_path, write(tmp_path, "c.yaml", text))
+
+
+MAPS = {"/etc/nginx/nginx.conf": "conf/nginx.conf", "/etc/nginx/shared": "shared"}
+
+
+class TestNginx:
+    def read(self, root: Path, text: str, **shared: str) -> nginx.Nginx:
+        write(root, "conf/nginx.conf", text)
+        files = [write(root, f"shared/{name}.conf", content) for name, content in shared.items()]
+        return nginx.read(root, "conf/nginx.conf", "/etc/nginx/nginx.conf", nginx.mapped(MAPS), files)
+
+    def test_follows_includes_and_inherits(self, tmp_path: Path) -> None:
+        found = self.read(
+            tmp_path,
+            """
+            http {
+                include mime.types;
+                include shared/t*.conf;
+                proxy_set_header Host $host;
+                upstream pool { server a; server unix:/run/a.sock; }
+                server {
+                    server_name one two;
+                    location / { proxy_pass http://pool/x; }
+                    location = /slow { proxy_read_timeout 1m 30s; proxy_set_header A b; proxy_pass http://b:81; }
+                }
+            }
+            """,
+            timeouts="# first\nproxy_read_timeout 7;\n",
+        )
+        root, slow = found.servers[0].locations
+        assert root.timeouts["proxy_read_timeout"] == Fact(7, "shared/timeouts.conf", 2)
+        assert root.timeouts["proxy_connect_timeout"] == Fact(60, "conf/nginx.conf", 8)
+        assert slow.timeouts["proxy_read_timeout"] == Fact(90, "conf/nginx.conf", 9)
+        assert set(root.request_headers) == {"host"}
+        assert set(slow.request_headers) == {"a"}
+        assert [target.value for target in found.targets(root)] == [Address("a", 80), Address("", None)]
+        assert [target.value for target in found.targets(slow)] == [Address("b", 81)]
+        assert [name.value for name in found.servers[0].names] == ["one", "two"]
+        assert found.servers[0].listens[0].value == Address("", 80)
+
+    def test_picks_locations_as_nginx_does(self, tmp_path: Path) -> None:
+        found = self.read(
+            tmp_path,
+            r"""
+            http { server {
+                location / { return 200; }
+                location /health { return 404; }
+                location = /health/live { return 204; }
+                location ~ \.php$ { return 403; }
+                location ^~ /static/ { return 206; }
+                location @later { return 503; }
+            } }
+            """,
+        )
+        answers = {
+            "/": 200,
+            "/healthy": 404,
+            "/health/live": 204,
+            "/health/live/": 404,
+            "/health/a.php": 403,
+            "/static/a.php": 206,
+        }
+        for path, answer in answers.items():
+            location = found.servers[0].location(path)
+            assert location is not None
+            assert location.answer is not None
+            assert location.answer.value == answer, path
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("http {\n  server {\n}\n", "conf/nginx.conf:"),
+            ("http {\n  include shared/gone.conf;\n}\n", "conf/nginx.conf:2: nothing of the repository stands at"),
+            ("http {\n  include /opt/a.conf;\n}\n", "conf/nginx.conf:2: nothing of the repository stands at /opt/a"),
+            ("include nginx.conf;\n", "conf/nginx.conf:1: the file includes itself"),
+            ("http { server {\n location / { proxy_pass $where; } } }\n", "conf/nginx.conf:2: .* at run time"),
+            ("http { upstream a {\n keepalive_timeout soon; } }\n", "conf/nginx.conf:2: 'soon' is not a duration"),
+            ("http { server {\n listen a:b; } }\n", "conf/nginx.conf:2: 'a:b' is not an address"),
+        ],
+    )
+    def test_refuses(self, text: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=message):
+            self.read(tmp_path, text)
+
+
+class TestDockerfile:
+    def test_reads_the_last_stage(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "Dockerfile",
+            """
+            ARG VERSION=3.13
+            FROM python:${VERSION}-slim AS base
+            ENV A=1 \\
+                # in between
+                B="two words"
+            EXPOSE 8000/tcp
+            FROM scratch AS none
+            FROM base
+            ENV C 3
+            USER 10001
+            HEALTHCHECK --timeout=1m CMD curl http://127.0.0.1:8000/ready || exit 1
+            """,
+        )
+        found = dockerfiles.read(tmp_path, path)
+        assert found.bases == [Fact("python:3.13-slim", path, 2)]
+        assert {name: (f.value, f.line) for name, f in found.environment.items()} == {
+            "A": ("1", 3),
+            "B": ("two words", 5),
+            "C": ("3", 9),
+        }
+        assert found.exposed == [Fact(8000, path, 6)]
+        assert found.user == Fact("10001", path, 10)
+        assert found.health
+        assert found.health.timeout_seconds == Fact(60, path, 11)
+        assert [request.value.path for request in found.health.requests] == ["/ready"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "Dockerfile:0: "),
+            ("FROM\n", "Dockerfile:1: FROM names no image"),
+            ("FROM a:$TAG\n", "Dockerfile:1: 'a:\\$TAG' needs ARG TAG"),
+            ("FROM a\nEXPOSE http\n", "Dockerfile:2: 'http' is not a whole number"),
+        ],
+    )
+    def test_refuses(self, text: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=message):
+            dockerfiles.read(tmp_path, write(tmp_path, "Dockerfile", text))
+
+
+SETTINGS = """
+from pydantic_settings import BaseSettings as Base, BaseSettings
+
+Level = Annotated[Literal["LOW", "HIGH"], BeforeValidator(str.upper)]
+
+class Other(BaseModel):
+    nothing: int = 1
+
+class Common(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="app_")
+    # How loud
+    # it is.
+    level: Level = "LOW"
+
+class Settings(Common):
+    key: Secret
+    size: Annotated[PositiveInt, Field(le=9)] = 5
+    '''How many.'''
+    port: int = Field(8000, validation_alias="PORT")
+    must: str = Field(...)
+    maybe: Level | None = None
+    made: list[str] = Field(default_factory=list)
+"""
+
+
+class TestPython:
+    def test_settings(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "settings.py", SETTINGS)
+        found = {setting.field: setting for setting in settings.read(tmp_path, path)}
+        assert [s.name.value for s in found.values()] == [
+            "APP_LEVEL",
+            "APP_KEY",
+            "APP_SIZE",
+            "PORT",
+            "APP_MUST",
+            "APP_MAYBE",
+            "APP_MADE",
+        ]
+        assert found["level"].choices == found["maybe"].choices == ("LOW", "HIGH")
+        assert found["level"].comment == "How loud it is."
+        assert found["size"].comment == "How many."
+        assert found["size"].type == "PositiveInt"
+        assert found["size"].name.line == 16
+        assert found["key"].secret
+        assert {name for name, setting in found.items() if setting.required} == {"key", "must"}
+        assert found["port"].default == Fact(8000, path, 18)
+        assert found["maybe"].default == Fact(None, path, 20)
+
+    def test_lookups(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "a.py", 'a = os.environ["A"]\nb = os.getenv("B", 2)\nc = os.environ.get("C") or "3"\n')
+        found = [(f.value.name, f.value.default, f.line) for f in python.lookups(python.read(tmp_path, path))]
+        assert {("A", None, 1), ("B", "2", 2), ("C", "3", 3)} <= set(found)
+
+    def test_routes(self, tmp_path: Path) -> None:
+        app = write(
+            tmp_path,
+            "app.py",
+            """
+            app = FastAPI()
+            app.include_router(pages.router, prefix="/v1")
+            @app.get("/version")
+            async def version(): ...
+            """,
+        )
+        pages = write(
+            tmp_path,
+            "pages.py",
+            """
+            router = APIRouter(prefix="/pages")
+            left_out = APIRouter()
+            @router.post("/{name}")
+            def store(): ...
+            @left_out.get("/never")
+            def never(): ...
+            """,
+        )
+        found = routes.read([python.read(tmp_path, app), python.read(tmp_path, pages)])
+        assert found == [Fact("/version", app, 3), Fact("/v1/pages/{name}", pages, 3)]
+
+    def test_gunicorn(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "gunicorn.conf.py",
+            'timeout = settings.a or settings.b\nworkers = int(os.environ.get("W", "2"))\n'
+            "keepalive = 5\nbacklog = settings.a * 2\n",
+        )
+        found = gunicorn.read(tmp_path, path)
+        assert found["timeout"].value.fields == ("a", "b")
+        assert [lookup.name for lookup in found["workers"].value.lookups] == ["W"]
+        assert found["keepalive"].value.literal == 5
+        assert found["backlog"].value.fields == ()
+        assert found["backlog"].line == 4
+
+    def test_not_python(self, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=r"a\.py:2: not Python"):
+            python.read(tmp_path, write(tmp_path, "a.py", "a = 1\nb = (\n"))
+
+    def test_code_without_a_package(self, tmp_path: Path) -> None:
+        write(tmp_path, "service/gunicorn.conf.py", "bind = ':1'\n")
+        with pytest.raises(HandbookError, match=r"service/gunicorn\.conf\.py:1: the application is expected"):
+            code.read(tmp_path, "service", [])
+
+
+class TestShell:
+    def test_requests(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "a.sh",
+            r"""
+            #!/usr/bin/env bash
+            # curl https://commented.example.com/
+            curl "https://api.example.com/a?q=1" \
+              https://api.example.com:8443/b
+            docker compose exec -T --user 0 service python -c \
+              "urlopen('http://127.0.0.1:8000/deep').read()"
+            curl "https://$host/c" http://127.0.0.1
+            """,
+        )
+        found = shell.read(tmp_path, path)
+        asked = [(r.value.address.port, r.value.path, r.value.inside, r.line) for r in found.requests]
+        assert asked == [
+            (443, "/a", None, 3),
+            (8443, "/b", None, 4),
+            (8000, "/deep", "service", 6),
+            (80, "/", None, 7),
+        ]
+        assert [(host.value, host.line) for host in found.hosts] == [("api.example.com", 3), ("api.example.com", 4)]
+
+    def test_made(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "a.sh",
+            """
+            give 10001:999 0440 "$work/password"
+            chmod 644 ${work}/tls.crt
+            chmod +x run
+            echo "it's 10:30 444 pm
+            """,
+        )
+        made = [(f.value.file, f.value.owner, f.value.mode) for f in shell.read(tmp_path, path).made]
+        assert made == [("password", (10001, 999), 0o440), ("tls.crt", None, 0o644)]
+
+
+class TestPostgres:
+    def test_flags(self) -> None:
+        words = ["postgres", "-c", "max_connections=60", "--shared-buffers=1GB", "-cwork_mem='4MB'", "-p", "5433"]
+        command = [Fact(word, "c.yaml", line) for line, word in enumerate(words, 1)]
+        assert postgres.flags(command) == {
+            "max_connections": Fact("60", "c.yaml", 3),
+            "shared_buffers": Fact("1GB", "c.yaml", 4),
+            "work_mem": Fact("4MB", "c.yaml", 5),
+            "port": Fact("5433", "c.yaml", 7),
+        }
+
+    def test_scripts(self, tmp_path: Path) -> None:
+        text = '-- CREATE ROLE no;\ncreate user "web";\nCREATE DATABASE shop OWNER web;\n$(</run/secrets/pw)\n'
+        made = postgres.scripts(tmp_path, [write(tmp_path, "a.sql", text)])
+        assert [fact.value for fact in (*made.roles, *made.databases)] == ["web", "shop"]
+        assert [fact.value for fact in made.secrets] == ["/run/secrets/pw"]
+        assert made.databases[0].line == 3
