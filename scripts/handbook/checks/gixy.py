@@ -1,0 +1,99 @@
+"""nginx configurations have no hole that gixy knows: forged hosts, split headers, traversals, lost headers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import crossplane
+
+from handbook import tools
+from handbook.checks._compose import Service, services
+from handbook.checks._tool import expect, failed, read_json, wheel
+from handbook.findings import Finding
+
+NEEDS = "nothing"
+
+_FOLDER = "/etc/nginx"
+
+
+def version() -> str:
+    return wheel("gixy-ng", "gixy")
+
+
+def run(root: Path, paths: Sequence[str]) -> list[Finding]:
+    """Judge each nginx.conf together with what it includes, laid out as its stack mounts it; the others alone.
+
+    gixy says nothing of a file that it can't parse and ends with 0, so crossplane reads every file first.
+    """
+    findings: set[Finding] = set()
+    origin: dict[str, str] = {}
+    mains: list[str] = []
+    covered: set[str] = set()
+    with TemporaryDirectory(prefix="bootproof-check-") as scratch:
+        for number, service in enumerate(services(root)):
+            main = service.host_path(f"{_FOLDER}/nginx.conf")
+            if main in paths:
+                folder = Path(scratch) / str(number)
+                origin |= _lay_out(root, service, folder)
+                read, errors = _parse(folder / "nginx.conf", origin, whole=True)
+                covered |= read
+                findings.update(errors)
+                mains += [] if errors else [str(folder / "nginx.conf")]
+        for path in paths:
+            if path not in covered:
+                origin[str(root / path)] = path
+                _, errors = _parse(root / path, origin, whole=path.endswith("nginx.conf"))
+                findings.update(errors)
+                mains += [] if errors else [str(root / path)]
+        findings.update(_judge(mains, origin))
+    return sorted(finding for finding in findings if finding.path in paths)
+
+
+def _lay_out(root: Path, service: Service, folder: Path) -> dict[str, str]:
+    """Copy what a service mounts below nginx's folder; map each copy to the path it came from."""
+    origin = {}
+    for target, source in service.mounts.items():
+        if not target.startswith(f"{_FOLDER}/"):
+            continue
+        own = root / source
+        for file in sorted(own.rglob("*")) if own.is_dir() else [own]:
+            if file.is_file():
+                copy = folder / target.removeprefix(f"{_FOLDER}/") / file.relative_to(own)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+                origin[str(copy)] = file.relative_to(root).as_posix()
+    return origin
+
+
+def _parse(main: Path, origin: dict[str, str], *, whole: bool) -> tuple[set[str], list[Finding]]:
+    """Return the files that crossplane reads from `main` on, and what it can't understand in them.
+
+    `origin` maps copies back. A file that is not `whole` is meant to be included: it has no `http` around it.
+    """
+    parsed = crossplane.parse(str(main), check_ctx=whole)
+    findings = [
+        Finding(origin[error["file"]], error["line"] or 0, "syntax", error["error"].partition(" in /")[0])
+        for error in parsed["errors"]
+        if error["file"] in origin
+    ]
+    return {origin[config["file"]] for config in parsed["config"] if config["file"] in origin}, findings
+
+
+def _judge(mains: Sequence[str], origin: dict[str, str]) -> Iterator[Finding]:
+    """Yield what gixy says about `mains` and what they include."""
+    if not mains:
+        return
+    result = tools.run(["gixy", "--format", "json", "--", *mains])
+    expect(result, {0, 1})
+    report = read_json(result)
+    if bool(report) != bool(result.returncode):
+        raise failed(result, f"exit code {result.returncode}, but {len(report)} findings")
+    for item in report:
+        name = origin.get(item["file"])
+        if name is None:
+            raise failed(result, f"speaks of {item['file']}, which was not given")
+        reason = item["reason"] or item["summary"]
+        yield Finding(name, item["line"] or 0, item["plugin"], f"{reason} ({item['severity'].lower()})")

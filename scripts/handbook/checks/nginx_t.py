@@ -1,0 +1,117 @@
+"""nginx itself accepts the configuration without a warning: in its stack's image, with the stack's user and mounts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from handbook import images, tools
+from handbook.checks._compose import Service, services
+from handbook.checks._docker import engine, must, unique
+from handbook.checks._tool import failed
+from handbook.findings import Finding
+
+NEEDS = "docker"
+
+_MAIN = "/etc/nginx/nginx.conf"
+_SAID = re.compile(r"\[(?P<level>warn|error|crit|alert|emerg)\] (?:\d+#\d+: )?(?P<message>.*)$")
+_PLACE = re.compile(r" in (?P<file>/\S+?):(?P<line>\d+)$")
+_READ = re.compile(r"^# configuration file (?P<file>/\S+):$", re.MULTILINE)
+
+
+def version() -> str:
+    return f"nginx -t, {engine()}"
+
+
+def run(root: Path, paths: Sequence[str]) -> list[Finding]:
+    """Test every nginx.conf that a stack mounts; a file among `paths` that none of them reads is a finding too."""
+    findings: set[Finding] = set()
+    read: set[str] = set()
+    for service in services(root):
+        if service.host_path(_MAIN):
+            found, files = _test(root, service)
+            findings.update(found)
+            read |= files
+    for path in paths:
+        if path not in read and not any(finding.path == path for finding in findings):
+            what = "no nginx of any stack reads this file"
+            findings.add(Finding(path, 0, "unread", what, "include it, or remove it"))
+    return sorted(findings)
+
+
+def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
+    """Run `nginx -T` as the stack runs nginx. Return what it remarks, and the files of the repository that it read."""
+    with TemporaryDirectory(prefix="bootproof-check-") as scratch:
+        project = Path(scratch) / "compose.json"
+        project.write_text(json.dumps(_alone(root, service, Path(scratch))), encoding="utf-8")
+        compose = ["docker", "compose", "--file", str(project)]
+        try:
+            command = ["run", "--rm", "--no-deps", "-T", "--entrypoint", "nginx", service.name, "-T"]
+            result = tools.run([*compose, *command], timeout=120)
+        finally:
+            tools.run([*compose, "down", "--volumes", "--remove-orphans", "--timeout", "1"])
+    findings = [
+        _finding(service, match["level"], match["message"])
+        for line in result.stderr.splitlines()
+        if (match := _SAID.search(line))
+    ]
+    read = {path for name in _READ.findall(result.stdout) if (path := service.host_path(name))}
+    if not findings and (result.returncode or "test is successful" not in result.stderr or not read):
+        raise failed(result, "nginx said neither what is wrong nor that all is well")
+    return findings, read
+
+
+def _alone(root: Path, service: Service, scratch: Path) -> dict[str, Any]:
+    """Return a project with this one service as Compose resolves it: no network, and a made-up key pair as secrets."""
+    command = ["docker", "compose", "--file", service.compose, "config", "--format", "json"]
+    whole = json.loads(must(tools.run(command, cwd=root), "docker compose config"))
+    own = whole["services"][service.name]
+    for key in ("networks", "depends_on", "ports", "healthcheck", "build"):
+        own.pop(key, None)
+    own["image"] = images.ensure([service.image])[service.image].local
+    own["network_mode"] = "none"
+    # nginx looks up the names in its upstreams before it starts.
+    own["extra_hosts"] = [f"{name}:127.0.0.1" for name in whole["services"] if name != service.name]
+    pair = _key_pair(scratch)
+    secrets = {name: {"file": str(pair)} for name in whole.get("secrets", {})}
+    volumes = {name: {} for name in whole.get("volumes", {})}
+    return {"name": unique(), "services": {service.name: own}, "secrets": secrets, "volumes": volumes}
+
+
+def _key_pair(scratch: Path) -> Path:
+    """Make one file that serves as certificate and as key, for nothing but this test."""
+    key, certificate, pair = (scratch / name for name in ("key.pem", "certificate.pem", "pair.pem"))
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-noenc",
+        "-days",
+        "1",
+    ]
+    command += ["-subj", "/CN=check", "-keyout", str(key), "-out", str(certificate)]
+    must(tools.run(command), "openssl")
+    pair.write_text(certificate.read_text() + key.read_text(), encoding="utf-8")
+    scratch.chmod(0o755)
+    pair.chmod(0o444)
+    return pair
+
+
+def _finding(service: Service, level: str, message: str) -> Finding:
+    """Turn what nginx says about a path in the container into a finding about the snippet behind it."""
+    main = service.host_path(_MAIN) or service.compose
+    place = _PLACE.search(message)
+    if place is None:
+        return Finding(main, 0, level, message)
+    path = service.host_path(place["file"])
+    if path is None:
+        return Finding(main, 0, level, message)
+    return Finding(path, int(place["line"]), level, message[: place.start()])

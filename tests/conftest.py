@@ -1,0 +1,46 @@
+"""What the levels share: the verdicts of checks, each asked for once, two at a time."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from handbook.catalog import ROOT, Catalog
+from tests.verdicts import Verdicts, asked, write
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Two checks run at a time."""
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+        threads.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def verdicts(request: pytest.FixtureRequest, pool: ThreadPoolExecutor) -> Verdicts:
+    """The verdicts about this repository. The checks that the module's tests `test_snippet` ask for begin at once."""
+    catalog = Catalog()
+    checks = asked(request, "test_snippet")
+    found = Verdicts(ROOT, {name: catalog.of_check(name) for name in checks}, pool)
+    found.start(checks)
+    return found
+
+
+@pytest.fixture(scope="module")
+def examples(
+    request: pytest.FixtureRequest, pool: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Verdicts]:
+    """The verdicts about the module's `EXAMPLES`, for each check in a checkout of its own."""
+    found = {}
+    for name in asked(request, "test_example"):
+        root = tmp_path_factory.mktemp(name)
+        subprocess.run(["git", "init", "--quiet", root], check=True)
+        shutil.copy(ROOT / ".editorconfig", root)
+        found[name] = Verdicts(root, {name: write(root, request.module.EXAMPLES[name])}, pool)
+        found[name].start([name])
+    return found

@@ -1,0 +1,21 @@
+"""The catalog's own rules are seen failing."""
+
+from __future__ import annotations
+
+from handbook.catalog import Kind
+from tests.catalog_rules import MODULES, hidden, missing, unused, without_check, without_kind
+
+BAD = Kind("bad", ("*.bad",), "headed", (), "text")
+ODD = Kind("odd", ("*.odd",), "headed", ("nowhere",), "text")
+
+
+def test_the_rules_can_fail() -> None:
+    assert without_kind(["snippets/a.unheard-of"]) == [
+        "snippets/a.unheard-of: no kind matches this path; add a row to KINDS"
+    ]
+    assert without_check([BAD]) == ["kind bad: no check judges it"]
+    assert missing([ODD], MODULES) == ["kind odd: checks/nowhere.py is not there"]
+    assert unused([ODD], ["ruff"]) == ["checks/ruff.py: no kind names this check"]
+    assert hidden([Kind("late", ("snippets/*/Dockerfile",), "dockerfile", ("hadolint",), "docker")]) == [
+        "kind late: kind dockerfile above it takes all its files"
+    ]

@@ -1,0 +1,213 @@
+"""The checks that need nothing: what they say of files that are wrong on purpose."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from handbook.catalog import ROOT
+from handbook.checks import load
+from handbook.findings import HandbookError
+from tests.verdicts import Example, Verdicts, lacking, numbered, write
+
+WORKFLOW = """\
+name: test
+on: push
+jobs:
+  test:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    steps:
+      - run: echo {}
+"""
+NGINX = "events {{}}\nhttp {{\n  server_tokens off;\n  server {{\n    listen 80;\n{}\n  }}\n}}\n"
+COMPOSE = """\
+services:
+  nginx:
+    image: nginx:1.30.6
+    volumes:
+      - ./nginx.conf:/etc/nginx/nginx.conf:ro
+      - type: bind
+        source: ./parts
+        target: /etc/nginx/shared
+"""
+PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
+HASH = "sha256:" + "0" * 64
+
+EXAMPLES: dict[str, list[Example]] = {
+    "yamllint": [
+        Example("good.yaml", "a:\n  - b: true\n"),
+        Example("twice.yaml", "a: 1\na: 2\n", "key-duplicates", 2),
+        Example("truth.yaml", "a: yes\n", "truthy", 1),
+        Example("octal.yaml", "mode: 0644\n", "octal-values", 1),
+        Example("indentation.yaml", "a:\n   b: 1\n", "indentation", 2),
+        Example("tab.yaml", "a:\n\tb: 1\n", "syntax", 2),
+        Example("spaces.yaml", "a: 1  \n", "trailing-spaces", 1),
+        Example("long.yaml", f"a: {'word ' * 30}end\n", "line-length", 1),
+    ],
+    "compose_schema": [
+        Example("compose.yaml", "services:\n  a:\n    image: x\n"),
+        Example("compose.yaml", "services:\n  a:\n    image: x\n    prots: []\n", "schema", 4),
+        Example("compose.yaml", "services:\n  a:\n    image: x\n    healthcheck:\n      retries: []\n", "schema", 5),
+        Example("compose.yaml", "services:\n  a:\n    image: x\nversion: '3'\n", "version", 4),
+        Example("compose.yaml", "services: [\n", "syntax", 0),
+    ],
+    "hadolint": [
+        Example("Dockerfile", 'FROM a:1\nUSER 1:1\nCMD ["a"]\n'),
+        Example("Dockerfile", "FROM a:latest\n", "DL3007", 1),
+        Example("Dockerfile", "FROM a:1\nRUN cd /tmp && ls\n", "DL3003", 2),
+        Example("Dockerfile", "FROM a:1\nUSER root\n", "DL3002", 2),
+        Example("Dockerfile", 'FROM a:1\nRUN echo $A; [ $A = "b" ]\n', "SC2086", 2),
+        Example("Dockerfile", "FRM a:1\n", "DL1000", 1),
+    ],
+    "gixy": [
+        Example("nginx.conf", NGINX.format('    server_name a;\n    return 200 "a";')),
+        Example("nginx.conf", NGINX.format("    location / {\n      proxy_pass http://$arg_a;\n    }"), "ssrf", 7),
+        Example("nginx.conf", NGINX.format("    return 301 http://a$uri;"), "http_splitting", 6),
+        Example("nginx.conf", NGINX.format("    location /a {\n      alias /b/;\n    }"), "alias_traversal", 7),
+        Example(
+            "nginx.conf",
+            NGINX.format("    location / {\n      proxy_set_header Host $http_host;\n    }"),
+            "host_spoofing",
+            7,
+        ),
+        Example(
+            "nginx.conf",
+            NGINX.format("    add_header A a;\n    location / {\n      add_header B b;\n    }"),
+            "add_header_redefinition",
+            6,
+        ),
+        # gixy alone says nothing of these: it stops reading.
+        Example("nginx.conf", "events {}\nhttp {\n  server {\n", "syntax", 3),
+        Example("nginx.conf", NGINX.format("    return 200"), "syntax", 6),
+        # What is included counts as it is mounted, and is named by its own path.
+        Example(
+            "parts/bad.conf",
+            "return 301 http://a$uri;\n",
+            "http_splitting",
+            1,
+            beside={"compose.yaml": COMPOSE, "nginx.conf": NGINX.format("    include shared/bad.conf;")},
+        ),
+        Example("part.conf", "proxy_set_header Host $host;\n"),
+    ],
+    "ruff": [
+        Example("good.py", "import os\n\nprint(os.name)\n"),
+        Example("unused.py", "import os\n", "F401", 1),
+        Example("unknown.py", "print(name)\n", "F821", 1),
+        Example("old.py", "from typing import List\n\na: List[int] = []\n", "UP035", 1),
+        Example("order.py", "import sys\nimport os\n\nprint(os, sys)\n", "I001", 1),
+        Example("trap.py", "def f(a=[]):\n    return a\n", "B006", 1),
+        Example("layout.py", "a = 1\nb  =  2\n", "format", 2),
+        Example("syntax.py", "def f(:\n", "invalid-syntax", 1),
+    ],
+    "pyrefly": [
+        Example("good.py", "import pytest\n\na: str = pytest.__name__\n"),
+        Example("wrong.py", 'a = 1\nb: int = "a"\n', "bad-assignment", 2),
+        Example("absent.py", "import absent_module\n", "missing-import", 1),
+        Example("argument.py", 'def f(a: int) -> None: ...\n\n\nf("a")\n', "bad-argument-type", 4),
+        Example("attribute.py", "a = 1\na.b\n", "missing-attribute", 2),
+        Example("syntax.py", "def f(:\n", "parse-error", 1),
+        # A project of its own: its modules import one another, and its Python counts.
+        Example("b.py", "from a import x\n\ny: int = x\n", beside={"a.py": "x = 1\n", "pyproject.toml": PYPROJECT}),
+        Example("old.py", "type A = int\n", "invalid-syntax", 1, beside={"pyproject.toml": PYPROJECT}),
+    ],
+    "shellcheck": [
+        Example("good.sh", '#!/usr/bin/env bash\nset -euo pipefail\necho "$HOME"\n'),
+        Example("quote.sh", "#!/bin/sh\nls $1\n", "SC2086", 2),
+        Example("cd.sh", "#!/bin/sh\ncd /tmp\n", "SC2164", 2),
+        Example("unset.sh", '#!/bin/sh\necho "$nothing"\n', "SC2154", 2),
+        Example("shell.sh", "echo\n", "SC2148", 1),
+        Example("syntax.sh", "#!/bin/sh\nif true; then\n", "SC1073", 2),
+    ],
+    "shfmt": [
+        Example("good.sh", "if true; then\n  echo\nfi\ncase $1 in\n  a) ;;\nesac\n"),
+        Example("indentation.sh", "echo\nif true; then\n      echo\nfi\n", "format", 3),
+        Example("syntax.sh", "echo\nif true; then\n", "syntax", 2),
+    ],
+    "requirements": [
+        Example("requirements.txt", f"# why\na==1.0 ; python_version >= '3' \\\n    --hash={HASH}\n    # via b\n"),
+        Example("requirements.txt", f"a==1.0 --hash={HASH}\nb>=1 --hash={HASH}\n", "pin", 2),
+        Example("requirements.txt", f"a==1.* --hash={HASH}\n", "pin", 1),
+        Example("requirements.txt", "a==1.0\n", "hash", 1),
+        Example("requirements.txt", "a==1.0 \\\n    --hash=md5:0\n", "hash", 1),
+        Example("requirements.txt", "--index-url https://example.com/simple\n", "option", 1),
+        Example("requirements.txt", f"a @ https://example.com/a.whl --hash={HASH}\n", "address", 1),
+        Example("requirements.txt", "a=1\n", "syntax", 1),
+    ],
+    "toml": [
+        Example("good.toml", "[a]\nb = 1\n"),
+        Example("pyproject.toml", PYPROJECT),
+        Example("bad.toml", "[a]\nb = \n", "syntax", 2),
+        Example("twice.toml", "a = 1\na = 2\n", "syntax", 2),
+        Example("pyproject.toml", f'{PYPROJECT}licence = "MIT"\n', "pyproject", 5),
+        Example("pyproject.toml", f'{PYPROJECT}classifiers = ["No :: Such"]\n', "pyproject", 5),
+    ],
+    "json": [
+        Example("good.json", '{"a": [1]}\n'),
+        Example("colon.json", '{\n  "a" 1\n}\n', "syntax", 2),
+        Example("twice.json", '{"a": 1, "a": 2}\n', "duplicate-key", 0),
+        Example("empty.json", "", "syntax", 1),
+    ],
+    "github_schema": [
+        Example("good.yml", WORKFLOW.format("a")),
+        Example("key.yml", WORKFLOW.format("a") + "        shel: bash\n", "schema", 9),
+        Example("top.yml", WORKFLOW.format("a") + "jbs: {}\n", "schema", 9),
+        Example("timeout.yml", WORKFLOW.format("a").replace("    timeout-minutes: 5\n", ""), "schema", 4),
+    ],
+    "actionlint": [
+        Example("good.yml", WORKFLOW.format("${{ github.sha }}")),
+        Example("context.yml", WORKFLOW.format("${{ github.no_such }}"), "expression", 8),
+        Example("injection.yml", WORKFLOW.format("${{ github.event.pull_request.title }}"), "expression", 8),
+        Example("needs.yml", WORKFLOW.format("a") + "    needs: nobody\n", "job-needs", 4),
+        Example("event.yml", WORKFLOW.format("a").replace("push", "psh"), "events", 2),
+        Example("runner.yml", WORKFLOW.format("a").replace("24.04", "24.40"), "runner-label", 5),
+        Example("action.yml", WORKFLOW.format("a") + "      - uses: actions/checkout\n", "action", 9),
+        Example("shell.yml", WORKFLOW.format("a") + "        shell: bsh\n", "shell-name", 9),
+        Example("output.yml", WORKFLOW.format("'::set-output name=a::b'"), "deprecated-commands", 8),
+        # It falls over, and then still has to judge the next one.
+        Example("syntax.yml", "on: [\n", "crash", 0),
+        Example("after.yml", WORKFLOW.format("${{ steps.no.outputs.a }}"), "expression", 8),
+    ],
+    "gitlab_schema": [
+        Example("good.yml", "a:\n  script:\n    - echo\n    - !reference [.b, script]\n"),
+        Example("when.yml", "a:\n  script: [echo]\n  when: sometimes\n", "schema", 3),
+        Example("key.yml", "a:\n  script: [echo]\n  artefacts: {}\n", "schema", 3),
+    ],
+    "spelling": [
+        Example("good.md", "Receive the separate file.\n"),
+        Example("bad.md", "Good.\nRecieve it.\n", "spelling", 2),
+    ],
+    "links": [
+        Example("good.md", "[a](good.md), [b](#b), [c](https://example.com/gone.md), [d](good.md#d)\n"),
+        Example("bad.md", "[a](good.md)\n\n| t |\n| --- |\n| [b](gone.md#b) |\n", "link", 5),
+        Example("picture.md", "![a](gone.svg)\n", "link", 1),
+    ],
+}
+
+
+@pytest.mark.parametrize(("check", "number"), numbered(EXAMPLES))
+def test_example(check: str, number: int, examples: dict[str, Verdicts]) -> None:
+    example, verdict = EXAMPLES[check][number], examples[check].get(check)
+    path = verdict.paths[number]
+    found = verdict.of(path)
+    if example.rule:
+        assert (path, example.rule, example.line) in [(finding.path, finding.rule, finding.line) for finding in found]
+    else:
+        assert not found, "\n" + "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize("check", sorted(set(EXAMPLES) - {"yamllint", "requirements", "toml", "json", "links"}))
+def test_a_tool_that_says_nothing_and_ends_with_0(check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / ".editorconfig", tmp_path)
+    good = write(tmp_path, [example for example in EXAMPLES[check] if not example.rule])
+    silent = shutil.which("true") or ""
+    monkeypatch.setattr("handbook.tools.find", lambda program: silent)
+    monkeypatch.setattr("handbook.tools.node", lambda: silent)
+    with pytest.raises(HandbookError, match="the end of its output"):
+        load(check).run(tmp_path, good)
+
+
+def test_every_check_has_a_good_and_a_bad_example() -> None:
+    assert lacking(EXAMPLES, "nothing") == []
