@@ -1,0 +1,369 @@
+"""Stacks: which files one is made of, its copy in an empty folder, and what a test puts around the copy.
+
+A stack is a folder below `snippets/` with a `compose.yaml`. It boots from a copy of exactly the files that a reader
+gets. What a test needs besides (free ports, images of this machine, a project name) enters through the environment and
+through an overlay beside the copy, never through the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import dockerfile
+import yaml
+
+from handbook import images
+from handbook.catalog import ROOT, Catalog
+from handbook.facts import compose
+from handbook.findings import HandbookError
+from handbook.proof import digest, digests
+from handbook.tools import run
+
+HOST = "api.example.com"
+
+_ENGINE = ("stacks.py", "walkthroughs.py", "images.py", "tools.py", "regions/headed.py")
+_LOCKS = ("requirements/handbook.txt", "requirements/images.lock")
+_BUILT = "bootproof.local"
+# Below the range from which the kernel gives out ports by itself (32768 and up).
+_PORTS = range(20_000, 32_000)
+_LOG_LINES = 50
+_DOWN_SECONDS = 5
+
+
+def names(catalog: Catalog) -> tuple[str, ...]:
+    """The names of all stacks: folders below `snippets/` that hold a `compose.yaml`."""
+    return tuple(
+        path.removeprefix("snippets/").removesuffix("/compose.yaml")
+        for path in catalog.snippets
+        if path.endswith("/compose.yaml")
+    )
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack by its name, which is its folder below `snippets/`."""
+
+    name: str
+    catalog: Catalog
+
+    @property
+    def folder(self) -> str:
+        return f"snippets/{self.name}"
+
+    @property
+    def path(self) -> str:
+        """Its `compose.yaml`, as a path in the repository. Raises HandbookError when there is none."""
+        path = f"{self.folder}/compose.yaml"
+        if self.name not in names(self.catalog):
+            there = ", ".join(names(self.catalog)) or "none"
+            raise HandbookError(f"no stack {self.name!r}: git knows no {path}; there is: {there}")
+        return path
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Its `compose.yaml`, as written."""
+        try:
+            definition: dict[str, Any] = yaml.safe_load((self.catalog.root / self.path).read_text(encoding="utf-8"))
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 0
+            raise HandbookError(f"{self.path}:{line}: not YAML: {error.problem}") from None
+        return definition
+
+    @property
+    def services(self) -> dict[str, dict[str, Any]]:
+        services: dict[str, dict[str, Any]] = self.definition["services"]
+        return services
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The files it boots from, as paths in the repository: its folder, and what its services build, mount and read.
+
+        Only files that git tracks or would track: a reader has no others. Raises HandbookError when a service names a
+        path where there is no such file, or one outside `snippets/`.
+        """
+        whole = compose.read(self.catalog.root, self.path)
+        for need in whole.needs:
+            if not self._below(need.value):
+                raise HandbookError(
+                    f"{need.path}:{need.line}: this needs {need.value}, and there is no tracked file of that name or "
+                    "below it; a stack takes its files from snippets/"
+                )
+        return tuple(sorted(compose.closure(whole, self.catalog.snippets)))
+
+    def _below(self, place: str) -> list[str]:
+        return [path for path in self.catalog.snippets if path == place or path.startswith(f"{place}/")]
+
+    @cached_property
+    def dockerfiles(self) -> dict[str, str]:
+        """For each service that is built: its Dockerfile, as a path in the repository."""
+        found = {}
+        for service, definition in self.services.items():
+            if build := definition.get("build"):
+                options = {"context": build} if isinstance(build, str) else build
+                name = options.get("dockerfile", "Dockerfile")
+                found[service] = os.path.normpath(f"{self.folder}/{options['context']}/{name}")
+        return found
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The images that it takes from a registry, as its files write them: to run, and to build upon."""
+        run_as_they_are = {s["image"] for name, s in self.services.items() if name not in self.dockerfiles}
+        built_upon = {base for path in self.dockerfiles.values() for base in self._bases(path)}
+        return tuple(sorted(run_as_they_are | built_upon))
+
+    def _bases(self, path: str) -> Iterator[str]:
+        stages = set()
+        for command in self._commands(path, "FROM"):
+            if command.value[0] not in stages:
+                yield command.value[0]
+            if len(command.value) == 3:
+                stages.add(command.value[2])
+
+    def _commands(self, path: str, keyword: str) -> Iterator[dockerfile.Command]:
+        try:
+            commands = dockerfile.parse_file(str(self.catalog.root / path))
+        except dockerfile.GoParseError as error:
+            raise HandbookError(f"{path}: not a Dockerfile: {error}") from None
+        return (command for command in commands if command.cmd.upper() == keyword)
+
+    def build_arguments(self, service: str) -> dict[str, str]:
+        """The values that this machine's environment has for arguments which the service's Dockerfile leaves open."""
+        opened = (command.value[0] for command in self._commands(self.dockerfiles[service], "ARG"))
+        return {name: os.environ[name] for name in opened if "=" not in name and name in os.environ}
+
+    def digests(self) -> dict[str, str]:
+        """Each of its files with the digest of its content."""
+        return digests(self.catalog.root, self.files)
+
+    def inputs(self, also: Iterable[Path] = ()) -> dict[str, str]:
+        """All that goes into a boot, by name: its files, the engine, the locks, `also` (the tests), images, versions.
+
+        Raises ImageError when an image cannot be had, and HandbookError when Docker does not answer.
+        """
+        root = self.catalog.root
+        engine = [ROOT / "scripts" / "handbook" / name for name in _ENGINE]
+        files = [*engine, *also, *(root / name for name in _LOCKS)]
+        around = digests(ROOT, [str(path.relative_to(ROOT)) for path in files if path.is_file()])
+        ids = {image.name: image.id for image in images.ensure(self.references).values()}
+        return {**self.digests(), **around, **ids, "docker": docker_version()}
+
+    def digest(self, also: Iterable[Path] = ()) -> str:
+        """One digest of all `inputs`: while it is the same, the same things would boot again."""
+        return digest(*(part for item in sorted(self.inputs(also).items()) for part in item))
+
+    def copy(self, folder: Path) -> Path:
+        """Copy its files into `folder`, laid out as below `snippets/`, and return the folder of its `compose.yaml`."""
+        for path in self.files:
+            target = folder / path.removeprefix("snippets/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.catalog.root / path, target)
+        return folder / self.name
+
+
+def docker_version() -> str:
+    """The versions of engine and Compose. Raises HandbookError when no engine answers."""
+    engine = run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
+    compose = run(["docker", "compose", "version", "--short"], timeout=30)
+    if engine.returncode or compose.returncode:
+        reason = (engine.stderr or compose.stderr).strip()
+        raise HandbookError(f"Docker does not answer ({reason}); run `make docker`")
+    return f"engine {engine.stdout.strip()}, compose {compose.stdout.strip()}"
+
+
+class Boot:
+    """A stack's copy in an empty folder, and what it needs to boot there beside others. Use it in a `with` statement.
+
+    `folder` is where a reader would stand, `env` what the environment of every command gets, `ports` maps a published
+    port to its free one on 127.0.0.1. The end of the block takes the stack down with its volumes and removes the copy;
+    with `keep` it leaves both.
+    """
+
+    def __init__(self, stack: Stack, *, keep: bool = False) -> None:
+        self.stack = stack
+        self.keep = keep
+        self.project = f"{stack.name.replace('/', '-')}-{os.getpid()}-{random.randrange(16**4):04x}"
+        self.images: dict[str, images.Image] = {}
+
+    def __enter__(self) -> Boot:
+        self.images = images.ensure(self.stack.references)
+        self.scratch = Path(tempfile.mkdtemp(prefix="bootproof-")).resolve()
+        self.folder = self.stack.copy(self.scratch / "copy")
+        published = [str(port) for s in self.stack.services.values() for port in s.get("ports", ())]
+        self.ports = dict(zip((int(port.split(":")[-2]) for port in published), _free_ports(), strict=False))
+        self.overlay = self.scratch / "overlay.yaml"
+        self.overlay.write_text(yaml.dump(self._overlay(), Dumper=_Dumper), encoding="utf-8")
+        self._write_curlrc()
+        self.env = {
+            "COMPOSE_FILE": f"compose.yaml:{self.overlay}",
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_ANSI": "never",
+            "BUILDKIT_PROGRESS": "plain",
+            "CURL_HOME": str(self.scratch),
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.keep:
+            return
+        try:
+            self.down()
+        finally:
+            shutil.rmtree(self.scratch)
+
+    def addresses(self) -> str:
+        """What a person needs to go on with a stack that was kept."""
+        settings = " ".join(f"{name}={value}" for name, value in self.env.items())
+        ports = ", ".join(f"{port} is 127.0.0.1:{free}" for port, free in self.ports.items())
+        return (
+            f"{self.project} is kept in {self.folder}: port {ports}\n"
+            f"  cd {self.folder} && export {settings}\n"
+            f"  docker compose down --volumes; rm -r {self.scratch}"
+        )
+
+    def compose(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:
+        """Run `docker compose` in the copy and return its output. Raises HandbookError, with stderr, when it fails."""
+        result = run(["docker", "compose", *arguments], cwd=self.folder, env=self.env, input=input, timeout=timeout)
+        if result.returncode:
+            said = (result.stdout + result.stderr).strip()
+            raise HandbookError(f"`docker compose {' '.join(arguments)}` ended with {result.returncode}:\n{said}")
+        return result.stdout
+
+    def containers(self, service: str = "") -> list[dict[str, Any]]:
+        """What `docker inspect` says of the stack's containers, or of those of one service, ended ones included."""
+        labels = {"project": self.project, "oneoff": "False", **({"service": service} if service else {})}
+        filters = [f"--filter=label=com.docker.compose.{label}={value}" for label, value in labels.items()]
+        ids = run(["docker", "ps", "--all", "--quiet", *filters]).stdout.split()
+        if not ids:
+            return []
+        found: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *ids]).stdout)
+        return sorted(found, key=lambda container: container["Name"])
+
+    def down(self) -> None:
+        """Remove containers, networks and volumes. Raises HandbookError when something is left."""
+        down = ["docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", str(_DOWN_SECONDS)]
+        result = run(down, cwd=self.folder, env=self.env)
+        if left := leftovers(self.project):
+            raise HandbookError(f"{self.project}: `{' '.join(down)}` left {', '.join(left)}:\n{result.stderr.strip()}")
+
+    def report(self, command: str) -> str:
+        """Say how the stack is: the command that repeats its boot, `ps`, and the last lines of what is unhealthy.
+
+        All logs are kept in `build/artifacts/`, too.
+        """
+        kept = ROOT / "build" / "artifacts" / self.project
+        kept.mkdir(parents=True, exist_ok=True)
+        ps = run(["docker", "compose", "ps", "--all"], cwd=self.folder, env=self.env).stdout
+        parts = [f"repeat it with: {command}", f"kept in: {kept.relative_to(ROOT)}", ps]
+        for container in self.containers():
+            name = container["Name"].lstrip("/")
+            shown = run(["docker", "logs", "--timestamps", container["Id"]])
+            text = shown.stdout + shown.stderr
+            (kept / f"{name}.log").write_text(text, encoding="utf-8")
+            if not _is_well(container):
+                probes = (container["State"].get("Health") or {}).get("Log") or []
+                said = "".join(f"health check: {probe['Output'].strip()}\n" for probe in probes[-1:])
+                tail = "\n".join(text.splitlines()[-_LOG_LINES:])
+                parts.append(f"--- {name}, last {_LOG_LINES} lines\n{said}{tail}")
+        whole = "\n".join(parts)
+        (kept / "report.txt").write_text(whole, encoding="utf-8")
+        return whole
+
+    def _overlay(self) -> dict[str, Any]:
+        services: dict[str, Any] = {}
+        for name, definition in self.stack.services.items():
+            own: dict[str, Any] = {}
+            if name in self.stack.dockerfiles:
+                own["image"] = self.built_image(name)
+                bases = {image.name: image.build_context for image in self.images.values()}
+                own["build"] = {"additional_contexts": bases, "args": self.stack.build_arguments(name)}
+            else:
+                own["image"] = self.images[definition["image"]].local
+            if ports := definition.get("ports"):
+                pairs = (str(port).split(":")[-2:] for port in ports)
+                own["ports"] = _Override(f"127.0.0.1:{self.ports[int(outer)]}:{inner}" for outer, inner in pairs)
+            services[name] = own
+        # Compose gives its networks 1500 whatever the engine was told about the link below.
+        options = {"driver_opts": {"com.docker.network.driver.mtu": _default_mtu()}}
+        return {"services": services, "networks": dict.fromkeys(self.stack.definition.get("networks", ()), options)}
+
+    def built_image(self, service: str) -> str:
+        """The name under which this boot builds a service's image: the same for the same content, and nobody else's."""
+        path = self.stack.dockerfiles[service]
+        context = os.path.dirname(path)
+        parts = [part for item in self.stack.digests().items() if item[0].startswith(f"{context}/") for part in item]
+        content = digest(*parts, *sorted(image.id for image in self.images.values()))
+        return f"{_BUILT}/{self.stack.services[service]['image']}-{content[:12]}"
+
+    def _write_curlrc(self) -> None:
+        """Let curl go to the free port where a walkthrough says `https://api.example.com`."""
+        lines = (f'connect-to = "{HOST}:{port}:127.0.0.1:{free}"\n' for port, free in self.ports.items())
+        (self.scratch / ".curlrc").write_text("".join(lines), encoding="utf-8")
+
+
+class _Override(list[Any]):
+    """A list that takes the place of the one in the file before, instead of being added to it."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_sequence("!override", data))
+
+
+def _is_well(container: Mapping[str, Any]) -> bool:
+    state = container["State"]
+    if state["Status"] == "exited":
+        return bool(state["ExitCode"] == 0)
+    return bool(state["Status"] == "running" and (state.get("Health") or {}).get("Status", "healthy") == "healthy")
+
+
+def leftovers(project: str) -> list[str]:
+    """The containers, networks and volumes that a Compose project still has."""
+    label = f"label=com.docker.compose.project={project}"
+    lists = {"container": ["ps", "--all"], "network": ["network", "ls"], "volume": ["volume", "ls"]}
+    return [
+        f"{kind} {name}"
+        for kind, command in lists.items()
+        for name in run(["docker", *command, "--quiet", "--filter", label]).stdout.split()
+    ]
+
+
+def forget_older_builds(kept: str) -> None:
+    """Remove the images that earlier boots built from other content than `kept`, unless they are in use."""
+    repository = kept.rpartition(":")[0]
+    listing = run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).stdout.split()
+    for name in listing:
+        if name != kept:
+            run(["docker", "image", "rm", name])
+
+
+def _free_ports() -> Iterator[int]:
+    """Yield ports on 127.0.0.1 that nobody listens on."""
+    while True:
+        port = random.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            yield port
+
+
+def _default_mtu() -> str:
+    """The MTU that the engine gives its own network."""
+    options = run(["docker", "network", "inspect", "bridge", "--format", "{{json .Options}}"]).stdout
+    mtu: str = (json.loads(options or "{}") or {}).get("com.docker.network.driver.mtu", "1500")
+    return mtu
