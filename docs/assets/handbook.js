@@ -1,0 +1,24 @@
+// What the theme leaves to its users: a copy that keeps the last newline, and names for a screen reader.
+function mend() {
+  for (const button of document.querySelectorAll("[data-copy] [data-clipboard-target]:not([data-clipboard-text])")) {
+    button.dataset.clipboardText = button.closest("[data-copy]").dataset.copy;
+    button.setAttribute("aria-label", `Copy ${button.closest("[data-copy]").dataset.address}`);
+  }
+  document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
+  document.querySelectorAll(".md-code__nav").forEach((nav, i) => nav.setAttribute("aria-label", `Code block ${i + 1}`));
+  document.querySelectorAll(".md-typeset__scrollwrap, .drawing").forEach((wrap, i) => {
+    wrap.tabIndex = 0;
+    wrap.setAttribute("role", "region");
+    wrap.setAttribute("aria-label", wrap.matches(".drawing") ? `Drawing ${i + 1}` : `Table ${i + 1}`);
+  });
+  document.querySelectorAll("nav.md-nav[data-md-level='1']").forEach((nav) => {
+    const label = nav.querySelector(".md-nav__title")?.textContent.trim();
+    nav.removeAttribute("aria-labelledby");
+    nav.setAttribute("aria-label", label || "Section");
+  });
+}
+document$.subscribe(() => {
+  mend();
+  const article = document.querySelector("article");
+  if (article) new MutationObserver(mend).observe(article, { childList: true, subtree: true });
+});

@@ -1,0 +1,115 @@
+"""What happens at the start of every build of the site: the pages are judged, the fence and the macros are set up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateSyntaxError
+from mkdocs.exceptions import Abort, PluginError
+
+from handbook import catalog as catalogs
+from handbook import contracts
+from handbook.catalog import Catalog
+from handbook.findings import Finding, HandbookError
+from handbook.proof import Proof
+from handbook.site import drawings, fence, pages, proof_page, tables
+from handbook.site.shown import Snippets, Unresolved
+
+
+class Stop(Abort):
+    """Ends a build, not a server, with its message alone, on stderr."""
+
+    def show(self, *args: Any, **kwargs: Any) -> None:
+        print(self.format_message(), file=sys.stderr)
+
+
+def define(env: Any) -> None:
+    """Set up a build. `env` is what mkdocs-macros gives to `define_env`.
+
+    Stops the build with one message that lists what is wrong with the pages.
+    """
+    catalog = Catalog(Path(env.project_dir))
+    snippets = Snippets(catalog)
+    try:
+        found = [*pages.findings(catalog, snippets), *drawings.findings(catalog, snippets)]
+    except HandbookError as error:
+        raise Stop(str(error)) from None
+    if found:
+        raise Stop("\n".join([*map(str, found), f"{len(found)} to mend before the site can be built"]))
+
+    # The configuration names a formatter of the engine as it was when the process started.
+    for custom in env.conf["mdx_configs"].get("pymdownx.superfences", {}).get("custom_fences", []):
+        if custom["name"] == "snippet":
+            custom["format"] = fence.formatter(snippets, lambda: str(env.page.url))
+    env.render = _renderer(env, catalog)
+
+    env.macro(snippets.value, "value")
+    env.macro(_counter(catalog), "count")
+    env.macro(lambda name: f'<div class="drawing">{drawings.inline(catalog, name)}</div>', "drawing")
+    env.macro(lambda: tables.kinds(catalog), "kinds_table")
+    env.macro(tables.contract_rules, "contracts_table")
+    env.macro(lambda: tables.service_settings(catalog), "settings_table")
+    env.macro(lambda name: tables.stack_folders(catalog, name), "stack_folders")
+    env.macro(lambda: proof_page.summary(catalog, Proof.read(catalog.root)), "proof_summary")
+    env.macro(lambda: proof_page.snippets(catalog, Proof.read(catalog.root)), "proof_snippets")
+    env.macro(lambda: proof_page.stacks(catalog, Proof.read(catalog.root)), "proof_stacks")
+
+
+def _counter(catalog: Catalog) -> Callable[[str], int]:
+    counts: dict[str, Callable[[], int]] = {
+        "checks": lambda: len(catalogs.checks()),
+        "contracts": lambda: len(contracts.names()),
+        "pages": lambda: len(catalog.pages),
+        "regions": lambda: len({r.address for shown in catalog.shown().values() for r in shown if r.region}),
+        "snippets": lambda: len(catalog.snippets),
+    }
+
+    def count(what: str) -> int:
+        """Return how many there are: snippets, regions shown on pages, pages, checks, contracts."""
+        if what not in counts:
+            raise ValueError(f"nothing counts {what!r}; there are: {', '.join(counts)}")
+        return counts[what]()
+
+    return count
+
+
+def _renderer(env: Any, catalog: Catalog) -> Callable[..., str]:
+    """Return a replacement for the plugin's own way to render a page.
+
+    That one answers a mistake in a page with a traceback and `exit(100)`, which also ends `mkdocs serve`. This one
+    stops the build with the page and the line, and the server goes on.
+    """
+
+    def render(markdown: str, force_rendering: bool = False) -> str:
+        try:
+            return str(env.env.from_string(markdown).render({**env.variables, **env.page.meta}))
+        except Exception as error:
+            path = f"docs/{env.page.file.src_path}"
+            line = _template_line(error)
+            if line:
+                # The front matter is cut off before macros are rendered.
+                text = (catalog.root / path).read_text(encoding="utf-8-sig")
+                line += text[: max(text.find(markdown[:200]), 0)].count("\n")
+            finding = Finding(path, line, "macro", str(error))
+            if isinstance(error, Unresolved):
+                finding = error.finding if error.finding.path else replace(error.finding, path=path, line=line)
+            raise PluginError(str(finding)) from None
+
+    return render
+
+
+def _template_line(error: Exception) -> int:
+    """Return the line of the page's text in which `error` arose, 0 if nothing tells."""
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    line = 0
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,98 @@
+"""Builds a site and reads it: whether its blocks are the files' own bytes, and what a browser would ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from handbook import regions
+from handbook.catalog import kind_of
+
+ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "COLUMNS": "400"}
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+
+def mkdocs(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", *arguments]
+    return subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@dataclass
+class Block:
+    """A `<pre>` of a built page: its text, and the attributes of the nearest element above that has an address."""
+
+    attributes: dict[str, str]
+    text: str = ""
+
+
+@dataclass
+class Built(HTMLParser):
+    """A built page: its blocks of code, what its text says, and the addresses that a browser asks for by itself."""
+
+    html: str
+    blocks: list[Block] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._open: list[tuple[str, dict[str, str]]] = []
+        self.feed(self.html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "pre":
+            above = (a for _, a in reversed([*self._open, (tag, attributes)]) if "data-address" in a)
+            self.blocks.append(Block(next(above, {})))
+        if not (tag == "a" or (tag == "link" and attributes.get("rel") in ("canonical", "next", "prev"))):
+            names = ("src", "href", "srcset", "data", "poster", "action")
+            self.requests += [attributes[name] for name in names if attributes.get(name)]
+            self.requests += style_requests(attributes.get("style", ""))
+        if tag not in VOID:
+            self._open.append((tag, attributes))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if any(tag == "pre" for tag, _ in self._open):
+            self.blocks[-1].text += data
+        if self._open and self._open[-1][0] in ("script", "style"):
+            self.requests += style_requests(data) + re.findall(r"(?:fetch|import)\([\"']([^\"')\s]+)", data)
+
+
+def wrong_blocks(page: Built, root: Path) -> list[str]:
+    """Say which blocks of `page` are not the bytes of the region they name."""
+    found = []
+    for block in page.blocks:
+        address = block.attributes.get("data-address", "")
+        path, _, region = address.partition("#")
+        file = root / "snippets" / path
+        if not address or not file.is_file():
+            found.append(f"{address or 'no address'}: {block.text[:40]!r}")
+            continue
+        text = file.read_bytes().decode()
+        kind = kind_of(f"snippets/{path}")
+        expected = regions.cut(text, regions.find(kind.regions, text, region)) if region and kind else text
+        if block.text != expected:
+            found.append(f"{address}: shown is not the file")
+        if block.attributes.get("data-copy") != expected:
+            found.append(f"{address}: copied is not the file")
+    return found
+
+
+def style_requests(css: str) -> list[str]:
+    return re.findall(r"""(?:url\(\s*["']?|@import\s+["'])([^"')\s]+)""", css)
+
+
+def foreign(addresses: list[str]) -> list[str]:
+    return [address for address in addresses if urlsplit(address.strip()).netloc]

@@ -1,0 +1,367 @@
+"""A site made for a test shows the files' own bytes, a mistake in a page is one message, and the judge sees both."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from types import SimpleNamespace
+
+import pytest
+from jinja2 import Environment, StrictUndefined
+from mkdocs.exceptions import PluginError
+
+from handbook.catalog import ROOT, Catalog
+from handbook.site import build, drawings, pages
+from tests.built_site import Built, foreign, mkdocs, wrong_blocks
+
+
+@dataclass
+class Project:
+    """A small handbook in an empty folder: the pages and snippets of a test, all else of this checkout."""
+
+    root: Path
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode())
+
+    def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return mkdocs(self.root, "build", *arguments)
+
+    def page(self, name: str = "index.html") -> Built:
+        return Built((self.root / "site" / name).read_text("utf-8"))
+
+
+COMPOSE = """\
+services:
+  service:
+    image: assistant:1.0.0
+    labels:
+      template: '{{ not.jinja }} {% nor this %} {# nor that #} ${{ matrix.x }} & <b> "quoted" `tick`'
+    healthcheck:
+      test: ["CMD", "true"]
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make(tmp_path)
+
+
+def make(root: Path) -> Project:
+    made = Project(root)
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    made.write(".gitignore", "/site/\nsecret.env\n")
+    made.write("mkdocs.yml", f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [index.md, deep/page.md]\n")
+    (root / "scripts").symlink_to(ROOT / "scripts")
+    # The drawings are of this checkout's stacks.
+    without_drawings = ignore_patterns(Path(drawings.FOLDER).name)
+    copytree(ROOT / "docs" / "assets", root / "docs" / "assets", ignore=without_drawings)
+    made.write("snippets/compose/demo/compose.yaml", COMPOSE)
+    made.write("docs/index.md", "# Home\n")
+    made.write("docs/deep/page.md", "# Deep\n")
+    return made
+
+
+def fence(*lines: str, indent: str = "") -> str:
+    return "".join(f"{indent}{line}\n" for line in ("``` snippet", *lines, "```"))
+
+
+DEMO = "compose/demo/compose.yaml#services.service"
+NO_CODE = """
+An `<pre>` and ``a ` <pre>`` in a sentence.
+
+- One
+
+    More.
+
+    - Two
+
+        More.
+
+1.  Three
+
+    More.
+
+!!! note "Four"
+
+    More.
+
+    - Five
+
+        More.
+
+=== "Six"
+
+    More.
+
+Term
+
+:   Seven
+
+    More.
+
+<div>
+
+    <b>Eight</b>
+
+</div>
+"""
+
+
+@pytest.fixture(scope="module")
+def built(shared: Project) -> Project:
+    """A site that shows snippets in every place a fence can stand, and reads values from them."""
+    tabs = "# Indent with tabs\nif true; then\n\techo  'a  '\t# why \n\n\tfi\n\n"
+    shared.write("snippets/shell/tabs.sh", tabs)
+    shared.write("snippets/nginx/last.conf", "\n\na 1;  \nb 2;")
+    shared.write("snippets/service/gunicorn.conf.py", "timeout = 30\n")
+    shared.write(
+        "docs/index.md",
+        "# Home\n\n"
+        + fence(DEMO)
+        + "\n1.  In a list:\n\n"
+        + fence("shell/tabs.sh", indent="    ")
+        + '\n=== "Tab"\n\n    !!! note\n\n        Inside.\n\n'
+        + fence("shell/tabs.sh#indent-with-tabs", indent=" " * 8)
+        + "\n> Quoted:\n>\n> ``` snippet\n> nginx/last.conf\n> ```\n\n"
+        + fence("nginx/last.conf#b")
+        + f"\nImage {{{{ value('{DEMO}.image') }}}}, after {{{{ value('service/gunicorn.conf.py#timeout') }}}} s; "
+        + "{{ count('snippets') }} files.\n",
+    )
+    highlights = ("highlight services.service.image", "highlight services.service.healthcheck")
+    shared.write("docs/deep/page.md", "# Deep\n\n" + fence(DEMO, *highlights) + NO_CODE)
+    result = shared.build("--strict")
+    assert result.returncode == 0, result.stderr
+    return shared
+
+
+def test_a_block_is_the_files_bytes_wherever_it_stands(built: Project) -> None:
+    page = built.page()
+    assert wrong_blocks(page, built.root) == []
+    assert [block.attributes["data-address"] for block in page.blocks] == [
+        DEMO,
+        "shell/tabs.sh",
+        "shell/tabs.sh#indent-with-tabs",
+        "nginx/last.conf",
+        "nginx/last.conf#b",
+    ]
+    assert page.blocks[0].text.startswith("  service:")
+    assert "\techo  'a  '\t# why \n" in page.blocks[1].text
+    assert page.blocks[-1].text == "b 2;"
+
+
+def test_nothing_in_a_snippet_is_a_macro(built: Project) -> None:
+    assert "{{ not.jinja }} {% nor this %} {# nor that #} ${{ matrix.x }} & <b>" in built.page().blocks[0].text
+
+
+def test_a_block_is_coloured_named_and_linked_to_its_proof(built: Project) -> None:
+    html = built.page("deep/page/index.html").html
+    assert '<span class="nt">service</span>' in html
+    assert '<span class="path">compose/demo/compose.yaml</span>' in html
+    assert 'href="../../proof/#proof-compose-demo-compose-yaml"' in html
+    assert "not run on this machine" in html
+
+
+def test_highlighted_lines_are_addresses(built: Project) -> None:
+    page = built.page("deep/page/index.html")
+    marked = "".join(re.findall(r'<span class="hll">(.*?\n)</span>', page.html, re.DOTALL))
+    text = Built(f"<pre>{marked}</pre>").text.split()
+    assert text == ["image:", "assistant:1.0.0", "healthcheck:", "test:", '["CMD",', '"true"]']
+
+
+def test_what_is_no_code_is_left_alone(built: Project) -> None:
+    assert pages.findings(Catalog(built.root)) == []
+    assert len(built.page("deep/page/index.html").blocks) == 1
+
+
+def test_numbers_in_prose_are_read_from_their_files(built: Project) -> None:
+    assert "Image assistant:1.0.0, after 30 s; 4 files." in built.page().text
+
+
+BAD_PAGES = [
+    pytest.param(
+        "``` yaml\na: 1\n```\n",
+        "docs/index.md:3: fence: a fence of 'yaml'; put the text into a file under snippets/",
+        id="not an address",
+    ),
+    pytest.param("```\na\n```\n", "docs/index.md:3: fence: a fence of 'no language'", id="no language"),
+    pytest.param(fence("a b c"), "docs/index.md:3: fence: 'a b c' is not the path of a snippet", id="not a path"),
+    pytest.param(fence(), "docs/index.md:3: fence: the fence is empty", id="empty fence"),
+    pytest.param(
+        fence("compose/demo/compos.yaml"),
+        "docs/index.md:4: address: there is no snippet 'compose/demo/compos.yaml'; "
+        "did you mean compose/demo/compose.yaml?",
+        id="no such file",
+    ),
+    pytest.param(
+        fence("compose/demo/secret.env"),
+        "docs/index.md:4: address: there is no snippet 'compose/demo/secret.env'",
+        id="ignored by git",
+    ),
+    pytest.param(
+        fence("compose/demo/compose.yaml#services.servce"),
+        "docs/index.md:4: region: snippets/compose/demo/compose.yaml: no region 'services.servce'; "
+        "services has: services.service; name one of these",
+        id="no such region",
+    ),
+    pytest.param(
+        fence("compose/demo/compose.yaml#services.service.image", "highlight services.service.healthcheck"),
+        "docs/index.md:4: highlight: 'services.service.healthcheck' is outside "
+        "compose/demo/compose.yaml#services.service.image",
+        id="highlight outside",
+    ),
+    pytest.param(
+        fence("compose/demo/compose.yaml", "highlight services.db"),
+        "docs/index.md:4: region: snippets/compose/demo/compose.yaml: no region 'services.db'",
+        id="highlight not there",
+    ),
+    pytest.param(
+        fence("compose/demo/compose.yaml", "lines 1-2"),
+        "docs/index.md:3: fence: 'lines 1-2' is not `highlight REGION`",
+        id="highlight by number",
+    ),
+    pytest.param(
+        fence("bad/wrong.yaml#a"),
+        "snippets/bad/wrong.yaml:3: unreadable: could not find expected ':'; mend the file; docs/index.md:4 shows it",
+        id="unreadable snippet",
+    ),
+    pytest.param(fence("bad/empty.yaml"), "docs/index.md:4: empty: snippets/bad/empty.yaml is empty", id="empty file"),
+    pytest.param(fence("bad/latin.yaml"), "docs/index.md:4: text: snippets/bad/latin.yaml is not UTF-8", id="latin"),
+    pytest.param(fence("bad/x.what"), "docs/index.md:4: kind: snippets/bad/x.what is of no kind", id="no kind"),
+    pytest.param("Run:\n\n    make serve\n", "docs/index.md:5: fence: an indented code block", id="indented"),
+    pytest.param(
+        "- One:\n\n    Text.\n\n        make serve\n",
+        "docs/index.md:7: fence: an indented code block",
+        id="indented in a list",
+    ),
+    pytest.param(
+        "``` snippet\ncompose/demo/compose.yaml\n", "docs/index.md:3: fence: a fence without an end", id="no end"
+    ),
+    pytest.param("<pre>make</pre>\n", "docs/index.md:3: fence: a raw <pre> block", id="raw pre"),
+]
+
+
+@pytest.mark.parametrize(("page", "message"), BAD_PAGES)
+def test_a_mistake_in_a_page_is_found(project: Project, page: str, message: str) -> None:
+    project.write("snippets/compose/demo/secret.env", "A=1\n")
+    project.write("snippets/bad/wrong.yaml", "a: 1\nb\nc: 2\n")
+    project.write("snippets/bad/empty.yaml", "")
+    project.write("snippets/bad/x.what", "x\n")
+    (project.root / "snippets/bad/latin.yaml").write_bytes(b"a: \xe9\n")
+    project.write("docs/index.md", f"# Home\n\n{page}")
+    found = [str(finding) for finding in pages.findings(Catalog(project.root))]
+    assert len(found) == 1
+    assert found[0].startswith(message)
+
+
+def test_a_build_lists_all_mistakes_in_one_message(project: Project) -> None:
+    project.write("docs/index.md", "# Home\n\n``` yaml\n```\n\n" + fence("no.yaml") + "\n<pre>\n")
+    result = project.build("--no-strict")
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("INFO")]
+    assert [line.split(" ")[0] for line in lines[:-1]] == ["docs/index.md:3:", "docs/index.md:7:", "docs/index.md:10:"]
+    assert lines[-1] == "3 to mend before the site can be built"
+    assert result.returncode == 1
+    assert not (project.root / "site").exists()
+
+
+def test_a_wrong_macro_ends_a_build_in_one_message(project: Project) -> None:
+    project.write("docs/index.md", "---\ntitle: Home\n---\n\n# Home\n\n{{ nothing }}\n")
+    result = project.build()
+    assert result.returncode == 1
+    assert result.stderr.count("docs/index.md:7: macro: 'nothing' is undefined") == 1
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("{{ vlue('a') }}", "docs/index.md:3: macro: 'vlue' is undefined"),
+        (
+            f"Text.\n\n{{{{ value('{DEMO}') }}}}",
+            "docs/index.md:5: value: snippets/compose/demo/compose.yaml: 'services.service' does not hold one value; "
+            "name the key or the constant itself",
+        ),
+        (
+            "{{ value('compose/demo/compose.yml#a') }}",
+            "docs/index.md:3: address: there is no snippet 'compose/demo/compose.yml'; "
+            "did you mean compose/demo/compose.yaml?",
+        ),
+        ("{{ value('/etc/passwd') }}", "docs/index.md:3: address: '/etc/passwd' is not the path of a snippet"),
+        (
+            "{{ value('bad/wrong.yaml#a') }}",
+            "snippets/bad/wrong.yaml:3: unreadable: could not find expected ':'; mend it",
+        ),
+        (
+            "{{ count('stars') }}",
+            "docs/index.md:3: macro: nothing counts 'stars'; there are: checks, contracts, pages, regions, snippets",
+        ),
+        ("{% if %}", "docs/index.md:3: macro: Expected an expression, got 'end of statement block'"),
+    ],
+)
+def test_a_wrong_macro_names_its_line(project: Project, page: str, message: str) -> None:
+    project.write("snippets/bad/wrong.yaml", "a: 1\nb\nc: 2\n")
+    project.write("docs/index.md", f"# Home\n\n{page}\n")
+    environment = Environment(undefined=StrictUndefined)
+    env = SimpleNamespace(
+        project_dir=str(project.root),
+        conf={"mdx_configs": {}},
+        env=environment,
+        variables={},
+        page=SimpleNamespace(meta={}, url="", file=SimpleNamespace(src_path="index.md")),
+        macro=lambda call, name: environment.globals.update({name: call}),
+    )
+    build.define(env)
+    with pytest.raises(PluginError) as caught:
+        env.render((project.root / "docs/index.md").read_text())
+    assert str(caught.value) == message
+
+
+def test_a_checkout_without_git_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(build.Stop, match="git can't list the files"):
+        build.define(SimpleNamespace(project_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<pre>a: 1\n</pre>",
+        '<div data-address="a.yaml" data-copy="a: 1&#10;"><pre>a:  1\n</pre></div>',
+        '<div data-address="a.yaml" data-copy="a: 1"><pre>a: 1\n</pre></div>',
+        '<div data-address="a.yaml" data-copy="a: 1&#10;"></div><pre>a: 1\n</pre>',
+        '<div data-address="b.yaml" data-copy="a: 1&#10;"><pre>a: 1\n</pre></div>',
+    ],
+)
+def test_the_judge_sees_a_wrong_block(tmp_path: Path, html: str) -> None:
+    (tmp_path / "snippets").mkdir()
+    (tmp_path / "snippets" / "a.yaml").write_text("a: 1\n")
+    assert wrong_blocks(Built(html), tmp_path)
+    right = '<div data-address="a.yaml" data-copy="a: 1&#10;"><br><pre><i></i><b>a</b>: 1\n</pre></div>'
+    assert not wrong_blocks(Built(right), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<link rel="stylesheet" href="https://fonts.example/css">',
+        '<link rel="preconnect" href="//fonts.example">',
+        '<script src="https://cdn.example/x.js"></script>',
+        '<img alt="" src="http://img.example/a.png">',
+        '<style>@import "https://fonts.example/css";</style>',
+        "<style>@import url(https://fonts.example/css);</style>",
+        '<script>fetch("https://api.example/")</script>',
+        '<p style="background: url(https://img.example/a.png)">',
+    ],
+)
+def test_the_judge_sees_a_request(html: str) -> None:
+    assert foreign(Built(html).requests)
+    assert not foreign(Built('<a href="https://example.com">a</a><img src="../a.png">').requests)

@@ -1,0 +1,49 @@
+"""Every snippet has a kind, every kind has checks, a finder and colours, and every check is there and used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from pygments.lexers import get_lexer_by_name
+
+from handbook import checks
+from handbook.catalog import KINDS, Catalog, Kind
+from tests.catalog_rules import MODULES, hidden, missing, unused, without_check, without_kind
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_has_a_finder_and_colours(kind: Kind) -> None:
+    finder = import_module(f"handbook.regions.{kind.regions}")
+    assert callable(finder.regions)
+    assert callable(finder.entries)
+    assert get_lexer_by_name(kind.language)
+
+
+def test_every_snippet_has_a_kind() -> None:
+    assert without_kind(Catalog().snippets) == []
+
+
+def test_every_kind_has_a_check() -> None:
+    assert without_check(KINDS) == []
+
+
+def test_every_check_of_a_kind_is_there() -> None:
+    assert missing(KINDS, MODULES) == []
+
+
+def test_every_check_is_used() -> None:
+    assert unused(KINDS, MODULES) == []
+
+
+def test_no_kind_is_hidden_by_another() -> None:
+    assert hidden(KINDS) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_check_keeps_the_protocol(name: str) -> None:
+    module = checks.load(name)
+    assert module.NEEDS in ("nothing", "docker")
+    assert callable(module.version)
+    assert callable(module.run)
+    assert module.__doc__

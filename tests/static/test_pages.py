@@ -1,0 +1,49 @@
+"""The pages show what is there, and the built site shows the files' own bytes and asks nothing of another host."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handbook.catalog import ROOT, Catalog
+from handbook.site import pages
+from tests.built_site import Built, foreign, style_requests, wrong_blocks
+
+
+def test_every_page_shows_what_is_there() -> None:
+    found = pages.findings(Catalog())
+    assert not found, "\n" + "\n".join(map(str, found))
+
+
+@pytest.fixture(scope="module")
+def built(site: Path) -> dict[str, Built]:
+    """Every HTML file of the site, by its path there."""
+    return {path.relative_to(site).as_posix(): Built(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def test_every_block_of_every_page_is_the_files_own_bytes(built: dict[str, Built]) -> None:
+    assert len(built) > len(Catalog().pages), "404.html and one file a page"
+    wrong = {path: wrong_blocks(page, ROOT) for path, page in built.items()}
+    assert {path: found for path, found in wrong.items() if found} == {}
+
+
+def test_every_page_shows_what_its_source_names(built: dict[str, Built]) -> None:
+    for page in Catalog().pages:
+        name = page.path.removeprefix("docs/").removesuffix(".md")
+        path = f"{name}.html" if name == "index" else f"{name}/index.html"
+        shown = [block.attributes.get("data-address") for block in built[path].blocks]
+        assert shown == [reference.address for reference in page.references], page.path
+
+
+def test_the_site_asks_nothing_of_another_host(site: Path, built: dict[str, Built]) -> None:
+    for name, page in built.items():
+        assert page.requests, name
+        assert foreign(page.requests) == [], name
+        # The theme fetches a drawing library for these, and figures of a public repository.
+        assert not re.search(r'class="[^"]*\bmermaid\b|data-md-component="source"', page.html), name
+    for path in site.rglob("*.css"):
+        assert foreign(style_requests(path.read_text("utf-8"))) == [], path
+    for path in (site / "assets").glob("*.js"):
+        assert "://" not in path.read_text("utf-8"), path
