@@ -1,0 +1,66 @@
+# Everything lands in .venv/, .cache/, build/ and site/, which git ignores.
+# What else can be set stands at the end of `make help`.
+
+PYTHON ?= python3
+ADDRESS ?= 127.0.0.1:8000
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+# Material prints a notice about MkDocs 2 on every build; the lock keeps MkDocs 1.
+export NO_MKDOCS_2_WARNING := 1
+export PYTHON
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help serve site test-snippets test-static test-engine test-boot check bench lock format docker venv clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '%s\n' '' \
+	  'KEEP=1         leave a booted stack up and print its addresses' \
+	  'FRESH=1        boot again what has not changed since its proof' \
+	  'CI=true        no progress bars' \
+	  'IMAGES=...     official, substitute (from Debian packages), or auto: substitute where no registry answers' \
+	  'REGISTRY=...   take official images from this mirror' \
+	  'PYTHON=...     make .venv with this interpreter'
+
+serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
+	$(BIN)/mkdocs serve --dev-addr $(ADDRESS)
+
+site: venv ## build the handbook into site/, strictly
+	$(BIN)/mkdocs build --strict
+
+test-snippets: docker venv ## run every level: static checks, the engine's and the service's tests, the site, boots
+	$(PYTEST)
+
+test-static: venv ## judge the files and the pages with what needs nothing but Python
+	$(PYTEST) tests/static
+
+test-engine: venv ## run the tests of the engine and of the service (Python only)
+	$(PYTEST) tests/engine snippets/service/tests
+
+test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves a stack up
+	$(PYTEST) tests/boot
+
+check: venv ## run all checks of one file: make check FILE=snippets/...
+	$(BIN)/handbook check $(FILE)
+
+bench: docker venv ## measure what the goals speak of and print it
+	$(BIN)/handbook bench
+
+lock: venv ## lock the requirements again, with hashes and without an index address
+	$(BIN)/handbook lock
+
+format: venv ## format Python and shell files in place
+	$(BIN)/handbook format
+
+docker: ## make sure that a Docker engine answers; as root on Debian or Ubuntu it installs one
+	@scripts/docker-engine.sh
+
+venv: .venv/.ready ## make the environment from the locked requirements
+
+.venv/.ready: requirements/handbook.txt pyproject.toml tools/package-lock.json scripts/venv.sh
+	@scripts/venv.sh
+
+clean: ## remove the environment, caches, artifacts and the built site
+	rm -rf .venv .cache build site tools/node_modules

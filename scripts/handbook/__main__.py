@@ -1,0 +1,88 @@
+"""The command `handbook`: the doors of the Makefile that need the engine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from handbook import bench, environment
+from handbook.catalog import ROOT, Catalog, kind_of
+from handbook.checks import load
+from handbook.findings import Finding, HandbookError
+from handbook.site import pages
+from handbook.tools import run
+
+
+def check(files: list[str]) -> int:
+    """Run every check of each file and print what it says. Returns the exit code: 1 when there is a finding."""
+    if not files:
+        raise HandbookError("no file was named; run `make check FILE=snippets/...`")
+    catalog = Catalog()
+    findings: list[Finding] = []
+    for name in files:
+        path = _tracked(catalog, name)
+        kind = kind_of(path)
+        if kind is None:
+            raise HandbookError(f"{path}: no kind matches this path; add a row to KINDS in scripts/handbook/catalog.py")
+        for check_name in kind.checks:
+            module = load(check_name)
+            if module.NEEDS == "docker":
+                _need_docker(path, check_name)
+            found = [finding for finding in module.run(ROOT, [path]) if finding.path == path]
+            print(f"{path}: {check_name} ({module.version()}): {len(found) or 'no'} findings")
+            findings += found
+        if path.startswith("docs/"):
+            found = [finding for finding in pages.findings(catalog) if finding.path == path]
+            print(f"{path}: addresses: {len(found) or 'no'} findings")
+            findings += found
+    for finding in sorted(findings):
+        print(finding, file=sys.stderr)
+    return 1 if findings else 0
+
+
+def _tracked(catalog: Catalog, name: str) -> str:
+    """Return the path in the repository of the file that a person named from anywhere below it."""
+    path = Path(name).resolve()
+    if not path.exists():
+        raise HandbookError(f"{name}: there is no such file")
+    if not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix() not in catalog.files:
+        raise HandbookError(f"{name}: not a file that git tracks or would track in this repository")
+    return path.relative_to(ROOT).as_posix()
+
+
+def _need_docker(path: str, check_name: str) -> None:
+    if run(["docker", "info", "--format", "{{.ServerVersion}}"], timeout=20).returncode:
+        raise HandbookError(f"{path}: {check_name} needs Docker and no engine answers; run `make docker`")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code. A person's mistake ends in one message on stderr and code 2."""
+    parser = argparse.ArgumentParser(prog="handbook", description="The engine of the handbook.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("check", help="run all checks of the named files")
+    command.add_argument("files", nargs="*", metavar="FILE")
+    command.set_defaults(call=lambda options: check(options.files))
+    command = commands.add_parser("bench", help="measure what the goals speak of")
+    command.set_defaults(call=lambda options: bench.measure())
+    command = commands.add_parser("lock", help="lock the requirements again, with hashes")
+    command.set_defaults(call=lambda options: environment.lock())
+    command = commands.add_parser("npm-ci", help="install the locked npm tools")
+    command.set_defaults(call=lambda options: environment.install_npm_tools())
+    command = commands.add_parser("format", help="format Python and shell files in place")
+    command.set_defaults(call=lambda options: environment.format_files())
+
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.call(options) or 0)
+    except HandbookError as error:
+        print(f"handbook: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("handbook: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
