@@ -7,6 +7,7 @@ finds the folder, the variables and the functions that an earlier one left; betw
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -90,8 +91,8 @@ class Walkthrough:
     def __enter__(self) -> Walkthrough:
         self._scratch = tempfile.TemporaryDirectory(prefix="bootproof-steps-")
         self._folder = Path(self._scratch.name)
-        read_names, self._names = os.pipe()
-        self._done, write_done = os.pipe()
+        read_names, self._names = _pipe()
+        self._done, write_done = _pipe()
         # The shell finds its two pipes as 3 and 4, and no step inherits them.
         command = f"exec 3<&{read_names} 4>&{write_done} {read_names}<&- {write_done}>&-\n{_DRIVER}"
         self._shell = subprocess.Popen(
@@ -169,3 +170,12 @@ class Walkthrough:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._shell.wait(timeout=_END_SECONDS)
                 return
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the two ends of a pipe, with numbers above those that the shell gives them."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]

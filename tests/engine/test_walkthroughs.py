@@ -1,6 +1,8 @@
 """What a step keeps for the next one, and how one that fails is told."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -98,6 +100,18 @@ def running(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+def test_it_runs_in_a_process_that_has_nothing_open(tmp_path: Path) -> None:
+    """The pipes then have the low numbers that the shell wants for itself."""
+    write(tmp_path, "# One\necho done\n")
+    program = (
+        "import os; os.closerange(3, 64)\n"
+        "from pathlib import Path\nfrom handbook.walkthroughs import Walkthrough\n"
+        "with Walkthrough(Path('walkthrough.sh'), cwd=Path()) as walk: print(walk.until('one').stdout)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "done", ran.stderr
 
 
 def test_an_unknown_step_lists_those_there_are(tmp_path: Path) -> None:

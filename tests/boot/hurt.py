@@ -1,0 +1,131 @@
+"""Does to a booted stack what goes wrong in real life, and returns what one sees of it."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from handbook import tools
+from handbook.stacks import Boot
+
+from .prepared import prepare
+
+# The kernel is told to take the worker first. It may take what asks for the memory, too, when that asks on too fast.
+_EATER = """
+import os
+workers = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
+for pid in workers:
+    with open(f"/proc/{pid}/oom_score_adj", "w") as score:
+        score.write("1000")
+eaten = []
+while all(os.path.exists(f"/proc/{pid}/exe") for pid in workers):
+    eaten.append(b"x" * 2**23)
+"""
+
+_AUTHORITY = """
+[ca]
+default_ca = authority
+[authority]
+database = index
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = names
+copy_extensions = copy
+[names]
+commonName = supplied
+"""
+
+
+def start(boot: Boot, *options: str) -> str:
+    """Start the stack as its walkthrough does, which has to fail, and return what is printed."""
+    command = ["docker", "compose", *options, "up", "--detach", "--wait", "--wait-timeout", "120"]
+    started = tools.run(command, cwd=boot.folder, env=boot.env, timeout=120)
+    assert started.returncode, "it starts"
+    return started.stdout + started.stderr
+
+
+def start_unprepared(boot: Boot) -> str:
+    """Start a copy of the stack, under a name of its own, in which nobody ran `prepare.sh`."""
+    folder = boot.stack.copy(boot.scratch / "unprepared")
+    project = ["--project-directory", str(folder), "--project-name", f"{boot.project}-unprepared"]
+    files = ["--file", str(folder / "compose.yaml"), "--file", str(boot.overlay)]
+    try:
+        return start(boot, *project, *files)
+    finally:
+        tools.run(["docker", "compose", *project, *files, "down", "--volumes"], cwd=boot.folder, env=boot.env)
+
+
+def publish(boot: Boot, port: int) -> str:
+    """Start one more of the stack's nginx on a port that is taken, and return what is printed."""
+    name = f"{boot.project}-second-nginx"
+    options = ["--detach", "--name", name, "--no-deps", "--no-TTY", f"--publish=127.0.0.1:{port}:8080"]
+    try:
+        begun = tools.run(["docker", "compose", "run", *options, "nginx"], cwd=boot.folder, env=boot.env, timeout=30)
+    finally:
+        tools.run(["docker", "rm", "--force", "--volumes", name])
+    assert begun.returncode, "nginx starts"
+    return begun.stdout + begun.stderr
+
+
+@contextlib.contextmanager
+def new_secret(boot: Boot) -> Iterator[None]:
+    """Lose the password of the database and let `prepare.sh` make another one, while the volume knows the old one."""
+    secret = boot.folder / "secrets" / "database_password"
+    kept = secret.rename(boot.scratch / "database_password")
+    try:
+        assert "made  secrets/database_password" in prepare(boot.folder).stdout
+        yield
+    finally:
+        kept.replace(secret)
+
+
+def run_with_secret(boot: Boot, secret: Path) -> str:
+    """Start the service with the file `secret` as its password, which it has to refuse, and return what it says."""
+    name = f"{boot.project}-other-secret"
+    image = boot.containers("service")[0]["Config"]["Image"]
+    options = ["--name", name, "--network=none", "--read-only", f"--env-file={boot.folder / 'service.env'}"]
+    volume = f"--volume={secret}:/run/secrets/database_password:ro"
+    try:
+        refused = tools.run(["docker", "run", *options, volume, image], timeout=15)
+    finally:
+        tools.run(["docker", "rm", "--force", "--volumes", name])
+    said = refused.stdout + refused.stderr
+    assert refused.returncode not in (0, 137), said
+    assert "Traceback" not in said, said
+    return said
+
+
+def exhaust_memory(boot: Boot) -> None:
+    """Use up the memory of the first replica until the kernel ends its worker."""
+    tools.run(["docker", "exec", f"{boot.project}-service-1", "python", "-c", _EATER], timeout=30)
+
+
+def expired_certificate(boot: Boot, folder: Path) -> Path:
+    """Make a certificate of the stack's own CA that has expired, in `folder`, and return the folder."""
+    ca = boot.folder / "secrets" / "ca"
+    (folder / "index").touch()
+    (folder / "ca.cnf").write_text(_AUTHORITY)
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout", "tls.key"]
+    names = ["-subj", "/CN=api.example.com", "-addext", "subjectAltName=DNS:api.example.com"]
+    request = ["req", "-new", *key, *names, "-out", "tls.csr"]
+    dates = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"]
+    authority = ["-config", "ca.cnf", "-cert", str(ca / "ca.crt"), "-keyfile", str(ca / "ca.key")]
+    sign = ["ca", "-batch", "-notext", *authority, *dates, "-in", "tls.csr", "-out", "tls.crt"]
+    for command in (request, sign):
+        made = tools.run(["openssl", *command], cwd=folder)
+        assert made.returncode == 0, made.stderr
+    (folder / "tls.key").chmod(0o444)
+    return folder
+
+
+def curl(boot: Boot, *arguments: str) -> str:
+    """Run curl with the options of the walkthrough, which has to fail, and return what is printed."""
+    program = shutil.which("curl") or "curl"
+    ran = tools.run(
+        [program, *arguments, "--fail-with-body", "--silent", "--show-error"],
+        cwd=boot.folder,
+        env={**boot.env, "no_proxy": "*"},
+    )
+    assert ran.returncode, f"curl succeeds: {ran.stdout}"
+    return ran.stdout + ran.stderr

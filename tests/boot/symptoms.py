@@ -1,0 +1,64 @@
+"""The symptoms that a page names, and what a test shows of them.
+
+A page's section "When it goes wrong" has one heading a symptom, which holds the text that one sees. A test that makes
+the stack show it is marked `@pytest.mark.shows("the text")` and hands what it saw to `symptom.is_in`.
+"""
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SECTION = "When it goes wrong"
+_HEADING = re.compile(r"### (`+) ?(?P<text>.+?) ?\1")
+
+
+class Symptom:
+    """A text that a page names, until it was seen."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.seen = False
+
+    def is_in(self, output: str) -> None:
+        """Raises AssertionError when the text is not part of `output`, which holds all that was printed."""
+        assert self.text in output, f"{self.text!r} is not what one sees, which is:\n{output}"
+        self.seen = True
+
+
+def headings(page: Path) -> list[str]:
+    """The headings in the page's section, as written."""
+    text = f"\n{page.read_text(encoding='utf-8')}\n## "
+    section = text.partition(f"\n## {SECTION}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("#")]
+
+
+def named(page: Path) -> list[str]:
+    """The texts in these headings, in order. Raises AssertionError for a heading without one."""
+    found = [(heading, _HEADING.fullmatch(heading)) for heading in headings(page)]
+    wrong = [heading for heading, match in found if not match]
+    assert not wrong, f"{page.name}: a heading of {SECTION!r} is the text that one sees, in backticks: {wrong}"
+    return [match["text"] for _, match in found if match]
+
+
+def shown(module: ModuleType) -> list[str]:
+    """The texts that the tests of a module are marked with."""
+    marks = (mark for test in vars(module).values() for mark in getattr(test, "pytestmark", ()))
+    return [mark.args[0] for mark in marks if mark.name == "shows"]
+
+
+def all_are_shown(page: Path, module: ModuleType) -> None:
+    """The page names each symptom once, and the module has a test for each and for no other."""
+    on_page, in_tests = named(page), set(shown(module))
+    assert len(set(on_page)) == len(on_page), f"{page.name} names a symptom twice"
+    assert on_page, f"{page.name} has no symptoms"
+    assert not set(on_page) - in_tests, f"{page.name}: no test shows {set(on_page) - in_tests}"
+    assert not in_tests - set(on_page), f"{page.name}: no heading for {in_tests - set(on_page)}"
+
+
+def marked(request: pytest.FixtureRequest) -> Symptom:
+    """The symptom that a test is marked with."""
+    mark = request.node.get_closest_marker("shows")
+    assert mark, f'{request.node.name} takes `symptom` and has no @pytest.mark.shows("the text")'
+    return Symptom(mark.args[0])

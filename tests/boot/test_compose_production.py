@@ -1,0 +1,571 @@
+"""The story of the Compose stack for production: prepared, started, probed, hurt, scaled, stopped, started, removed."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import certifi
+import pytest
+
+from handbook import proof, tools
+from handbook.catalog import ROOT, Catalog
+from handbook.stacks import Boot, Stack, leftovers
+from handbook.walkthroughs import Walkthrough
+
+from . import containers, edge, hurt, probes, symptoms
+from .client import Client, wait_for
+from .containers import execute, outputs
+from .database import held_table, sql, waits_for_the_table
+from .prepared import prepare, seen
+from .second_nginx import BROKEN, ECHOING, NOTICED, second_nginx
+from .symptoms import Symptom
+
+STACK = "compose/production"
+PAGE = ROOT / "docs" / "compose" / "production.md"
+PASSWORDS = {"database_password": "service", "postgres_password": "postgres"}
+
+Logs = Callable[[str], list[dict[str, Any]]]
+
+
+def inputs() -> str:
+    """The digest of all that this module's result depends on."""
+    here = Path(__file__)
+    helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
+    return proof.digest(Stack(STACK, Catalog()).digest([here, *helpers]), *symptoms.headings(PAGE))
+
+
+@pytest.fixture(scope="module")
+def client(started: Boot) -> Client:
+    return Client(started.ports[80], started.ports[443], started.folder / "secrets" / "ca" / "ca.crt")
+
+
+@pytest.fixture(scope="module")
+def logs(started: Boot) -> Logs:
+    def read(service: str) -> list[dict[str, Any]]:
+        return [line for text in outputs(started, service) for line in probes.is_json_line_by_line(service, text)]
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
+    """Asks for deep health from inside a container of the service."""
+    program = (
+        "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8000); c.request('GET', '/health/deep');"
+        "r = c.getresponse(); print(r.status, r.read().decode())"
+    )
+
+    def ask() -> tuple[int, dict[str, Any]]:
+        status, _, body = execute(started, "service", "python", "-c", program).partition(" ")
+        return int(status), json.loads(body)
+
+    return ask
+
+
+@pytest.fixture
+def unprepared(tmp_path: Path) -> Path:
+    shutil.copy2(ROOT / "snippets" / STACK / "prepare.sh", tmp_path)
+    return tmp_path
+
+
+def test_prepare_says_what_it_made(walk: Walkthrough) -> None:
+    made = walk.until("prepare").stdout.splitlines()
+    assert made == [f"made  secrets/{name}" for name in ("database_password", "postgres_password", "ca", "tls")]
+
+
+def test_secrets_belong_to_the_users_of_the_containers(walk: Walkthrough, boot: Boot) -> None:
+    walk.until("prepare")
+    owners = {
+        name: (oct(mode & 0o7777), uid, gid)
+        for name, (mode, uid, gid, *_) in seen(boot.folder / "secrets").items()
+        if not (boot.folder / "secrets" / name).is_dir()
+    }
+    me = (os.geteuid(), os.getegid())
+    assert owners == {
+        "database_password": ("0o440", 10001, 999),
+        "postgres_password": ("0o400", 999, 999),
+        "ca/ca.crt": ("0o444", *me),
+        "ca/ca.key": ("0o600", *me),
+        "tls/tls.crt": ("0o444", *me),
+        "tls/tls.key": ("0o400", 101, 101),
+    }
+    assert oct((boot.folder / "secrets").stat().st_mode) == "0o40700"
+
+
+def test_prepare_again_changes_nothing(walk: Walkthrough, boot: Boot) -> None:
+    walk.until("prepare")
+    before = seen(boot.folder)
+    again = prepare(boot.folder)
+    assert {line.split()[0] for line in again.stdout.splitlines()} == {"kept"}, again.stdout + again.stderr
+    after = seen(boot.folder)
+    # Its work folder comes and goes, which touches the time of the folder around it.
+    assert {**after, "secrets": before["secrets"]} == before
+
+
+def test_prepare_that_stops_half_way_leaves_nothing_half_done(unprepared: Path) -> None:
+    stub = unprepared / "bin" / "openssl"
+    stub.parent.mkdir()
+    # Fails where the server's certificate is signed, after a first part of it is written.
+    stub.write_text(
+        f'#!/bin/sh\ncase "$*" in *-CAkey*) echo half >"${{12}}"; echo no entropy >&2; exit 1 ;; esac\n'
+        f'exec {shutil.which("openssl")} "$@"\n'
+    )
+    stub.chmod(0o755)
+    first = prepare(unprepared, path=f"{stub.parent}:{os.environ['PATH']}")
+    assert first.returncode == 1
+    assert "prepare.sh: no entropy" in first.stderr
+    assert sorted(path.name for path in (unprepared / "secrets").iterdir()) == [
+        "ca",
+        "database_password",
+        "postgres_password",
+    ]
+    second = prepare(unprepared)
+    assert second.stdout.splitlines()[-2:] == ["kept  secrets/ca", "made  secrets/tls"], second.stderr
+
+
+def test_prepare_asks_for_what_it_needs(unprepared: Path) -> None:
+    bare = unprepared / "bin"
+    bare.mkdir()
+    for name in ("mkdir", "mktemp", "rm", "dirname"):
+        (bare / name).symlink_to(shutil.which(name) or name)
+    without = prepare(unprepared, path=str(bare))
+    assert without.returncode == 1
+    assert "openssl is not installed; run: apt-get install openssl" in without.stderr
+    wrong = prepare(unprepared, "api.example.com/")
+    assert wrong.returncode == 1
+    assert "'api.example.com/' is not a host name" in wrong.stderr
+    assert not (unprepared / "secrets").exists()
+
+
+def test_everything_is_healthy(started: Boot) -> None:
+    states = {
+        containers.named(c).removeprefix(f"{started.project}-"): (c["State"].get("Health") or c["State"])["Status"]
+        for c in started.containers()
+    }
+    assert states == {
+        "migrations-1": "exited",
+        "nginx-1": "healthy",
+        "postgres-1": "healthy",
+        "service-1": "healthy",
+        "service-2": "healthy",
+    }
+
+
+def test_walkthrough_checks_it(started: Boot, walk: Walkthrough) -> None:
+    ready, version = map(json.loads, walk.until("check-it").stdout.splitlines())
+    assert ready == {"state": "up"}
+    assert (version["name"], version["version"]) == ("assistant", "1.0.0")
+
+
+def test_walkthrough_stores_and_finds(started: Boot, walk: Walkthrough) -> None:
+    stored, found = map(json.loads, walk.until("store-and-find-a-document").stdout.splitlines())
+    assert [match["id"] for match in found["matches"]] == [stored["id"]]
+
+
+def test_walkthrough_looks_inside(started: Boot, walk: Walkthrough) -> None:
+    inside = walk.until("look-inside").stdout
+    assert '"state":"up"' in inside
+    assert '"pgvector"' in inside
+
+
+THROUGH_NGINX = (
+    edge.live_and_ready_are_green,
+    edge.deep_health_is_inside_only,
+    edge.certificate_verifies,
+    edge.current_tls_is_spoken,
+    edge.old_tls_is_refused,
+    edge.weak_ciphers_are_refused,
+    edge.http2_is_offered,
+    edge.plain_http_redirects,
+    edge.unknown_hosts_get_nothing_on_80,
+    edge.unknown_names_get_no_handshake,
+    edge.unknown_hosts_get_nothing_behind_a_handshake,
+    edge.security_headers_are_on_every_answer,
+    edge.bodies_are_limited,
+)
+
+
+@pytest.mark.parametrize("probe", THROUGH_NGINX, ids=lambda probe: probe.__name__)
+def test_through_nginx(probe: Callable[[Client], None], client: Client) -> None:
+    probe(client)
+
+
+def test_client_and_scheme_arrive(client: Client, logs: Logs) -> None:
+    edge.client_and_scheme_arrive(client, logs)
+
+
+def test_all_replicas_answer(client: Client, logs: Logs, started: Boot) -> None:
+    probes.all_replicas_answer(client, logs, started.containers("service"))
+
+
+def test_deep_health_inside(client: Client, deep: Callable[[], tuple[int, dict[str, Any]]]) -> None:
+    probes.all_is_well(client, deep)
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [containers.runs_unprivileged, containers.is_limited, containers.logs_rotate],
+    ids=lambda probe: probe.__name__,
+)
+def test_every_container(probe: Callable[[containers.Container], None], started: Boot) -> None:
+    for container in started.containers():
+        probe(container)
+
+
+def test_processes_are_unprivileged(started: Boot) -> None:
+    for service in ("nginx", "service", "postgres"):
+        containers.processes_are_unprivileged(service, execute(started, service, "cat", "/proc/1/status"))
+
+
+def test_only_nginx_is_published(started: Boot) -> None:
+    containers.only_nginx_is_published(started.containers())
+
+
+@pytest.fixture(scope="module")
+def passwords(started: Boot) -> list[str]:
+    read = ((service, f"/run/secrets/{name}") for name, service in PASSWORDS.items())
+    return [execute(started, service, "cat", path).strip() for service, path in read]
+
+
+def test_no_secret_is_shown(started: Boot, passwords: list[str]) -> None:
+    for container in started.containers():
+        containers.holds_no_secret(container, passwords)
+    # Not Postgres: its image itself puts the superuser's password into the server's environment.
+    for service in ("nginx", "service"):
+        environment = execute(started, service, "cat", "/proc/1/environ")
+        assert not [secret for secret in passwords if secret in environment], service
+
+
+def test_migrations_ran_first(started: Boot) -> None:
+    containers.came_before(started.containers("migrations")[0], started.containers("service"))
+
+
+def test_logs_are_json(started: Boot) -> None:
+    for service in ("nginx", "service"):
+        for text in outputs(started, service):
+            probes.is_json_line_by_line(service, text)
+    for container in started.containers("service"):
+        assert tools.run(["docker", "logs", container["Id"]]).stderr == ""
+
+
+def test_the_owner_of_the_database_is_no_superuser(started: Boot) -> None:
+    question = "SELECT rolname FROM pg_roles WHERE rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls"
+    assert sql(started, question).split() == ["postgres"]
+
+
+@pytest.fixture(scope="class")
+def broken(started: Boot, client: Client) -> Iterator[Client]:
+    with second_nginx(started, client, BROKEN) as changed:
+        yield changed
+
+
+@pytest.fixture(scope="class")
+def careless(started: Boot) -> Iterator[containers.Container]:
+    """A container as `docker create` makes it when nobody asks for more, with a password and a port."""
+    image = started.containers("nginx")[0]["Config"]["Image"]
+    label = "com.docker.compose.service=postgres"
+    create = ["docker", "create", "--env=PASSWORD=a-rather-long-password", "--publish=127.0.0.1::5432"]
+    created = tools.run([*create, "--log-driver=json-file", "--label", label, image])
+    assert created.returncode == 0, created.stderr
+    try:
+        yield json.loads(tools.run(["docker", "inspect", created.stdout.strip()]).stdout)[0]
+    finally:
+        tools.run(["docker", "rm", created.stdout.strip()])
+
+
+class TestProbesCanFail:
+    """The same probes, against nginx and containers that are wrong."""
+
+    @pytest.mark.parametrize(("probe", "words"), NOTICED, ids=lambda value: getattr(value, "__name__", ""))
+    def test_broken_nginx(self, probe: Callable[[Client], None], words: str, broken: Client) -> None:
+        with pytest.raises(AssertionError, match=words):
+            probe(broken)
+
+    def test_forged_headers(self, broken: Client, logs: Logs, started: Boot) -> None:
+        def answers(service: str) -> list[dict[str, Any]]:
+            # The stack's nginx has no lines of these requests: the service's own stand in for them.
+            lines = logs("service")
+            return [{**line, "upstream": "x:8000"} for line in lines] if service == "nginx" else lines
+
+        with pytest.raises(AssertionError, match=r"203\.0\.113\.66"):
+            edge.client_and_scheme_arrive(broken, answers)
+
+    def test_foreign_ca(self, client: Client) -> None:
+        with pytest.raises(AssertionError, match="does not verify"):
+            edge.certificate_verifies(Client(client.http, client.https, Path(certifi.where())))
+
+    @pytest.mark.parametrize(
+        ("probe", "words"),
+        [
+            (containers.runs_unprivileged, "user ''"),
+            (containers.is_limited, "no limit for Memory"),
+            (containers.logs_rotate, "json-file"),
+            (lambda container: containers.holds_no_secret(container, ["a-rather-long-password"]), "shows a secret"),
+            (lambda container: containers.only_nginx_is_published([container]), "postgres"),
+        ],
+    )
+    def test_careless_container(
+        self, probe: Callable[[containers.Container], None], words: str, careless: containers.Container
+    ) -> None:
+        with pytest.raises(AssertionError, match=words):
+            probe(careless)
+
+    def test_privileged_process(self) -> None:
+        with pytest.raises(AssertionError, match="runs as root"):
+            containers.processes_are_unprivileged("this one", "Uid:\t0\t0\t0\t0\n")
+        status = "Uid:\t101\t101\t101\t101\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t{}\nNoNewPrivs:\t{}\n"
+        with pytest.raises(AssertionError, match="CapBnd"):
+            containers.processes_are_unprivileged("this one", status.format("00000000a80425fb", 1))
+        with pytest.raises(AssertionError, match="may gain rights"):
+            containers.processes_are_unprivileged("this one", status.format("0", 0))
+
+    def test_wrong_order(self, started: Boot) -> None:
+        with pytest.raises(AssertionError):
+            containers.came_before(started.containers("service")[0], started.containers("nginx"))
+        with pytest.raises(AssertionError):
+            containers.came_before(started.containers("migrations")[0], started.containers("postgres"))
+
+    @pytest.mark.parametrize(
+        ("headings", "words"),
+        [
+            ("### `is shown`\n### `is not shown`\n", "no test shows {'is not shown'}"),
+            ("", "has no symptoms"),
+            ("### `not shown`\n", "no test shows"),
+            ("### `is shown`\n### `is shown`\n", "twice"),
+            ("### is shown\n", "in backticks"),
+        ],
+    )
+    def test_other_pages(self, headings: str, words: str, tmp_path: Path) -> None:
+        @pytest.mark.shows("is shown")
+        def test() -> None: ...
+
+        module = ModuleType("tests")
+        module.__dict__["test"] = test
+        (tmp_path / "page.md").write_text(f"# Page\n\n## When it goes wrong\n\n{headings}\n## Next\n\n### More\n")
+        with pytest.raises(AssertionError, match=words):
+            symptoms.all_are_shown(tmp_path / "page.md", module)
+
+    def test_a_test_without_a_heading(self, tmp_path: Path) -> None:
+        (tmp_path / "page.md").write_text("## When it goes wrong\n\n### `port is already allocated`\n")
+        with pytest.raises(AssertionError, match=r"no heading for .*unrecognized name"):
+            symptoms.all_are_shown(tmp_path / "page.md", sys.modules[__name__])
+
+    def test_another_message(self) -> None:
+        with pytest.raises(AssertionError, match="is not what one sees"):
+            Symptom("port is already allocated").is_in("Bind for 127.0.0.1:80 failed")
+
+    @pytest.mark.parametrize("text", ["", "ready\n", '{"time": 1}\n{"level": "INFO"}\n', '["time"]\n'])
+    def test_other_logs(self, text: str) -> None:
+        with pytest.raises(AssertionError):
+            probes.is_json_line_by_line("log", text)
+
+    def test_a_database_that_is_there(self, client: Client, deep: Callable[[], tuple[int, dict[str, Any]]]) -> None:
+        with pytest.raises(AssertionError, match="200"):
+            probes.database_is_missed_where_it_is_needed(client, deep)
+
+
+def test_nothing_forged_arrives_at_the_upstream(started: Boot, client: Client) -> None:
+    with second_nginx(started, client, ECHOING) as echoing:
+        edge.upstream_gets_nothing_forged(echoing)
+
+
+def test_the_page_names_the_symptoms_that_are_shown() -> None:
+    symptoms.all_are_shown(PAGE, sys.modules[__name__])
+
+
+@pytest.mark.shows("bind source path does not exist")
+def test_not_prepared(started: Boot, symptom: Symptom) -> None:
+    symptom.is_in(hurt.start_unprepared(started))
+
+
+@pytest.mark.shows("port is already allocated")
+def test_a_port_that_another_container_has(started: Boot, symptom: Symptom) -> None:
+    symptom.is_in(hurt.publish(started, started.ports[80]))
+
+
+@pytest.mark.shows("address already in use")
+def test_a_port_that_another_program_has(started: Boot, symptom: Symptom) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        symptom.is_in(hurt.publish(started, taken.getsockname()[1]))
+
+
+@pytest.fixture(scope="module")
+def started_with_a_new_secret(started: Boot) -> str:
+    """What starting prints, and the log of the migrations."""
+    with hurt.new_secret(started):
+        printed = hurt.start(started)
+    return printed + started.compose("logs", "--no-log-prefix", "migrations")
+
+
+@pytest.mark.shows('service "migrations" didn\'t complete successfully')
+def test_migrations_that_fail(started_with_a_new_secret: str, symptom: Symptom) -> None:
+    symptom.is_in(started_with_a_new_secret)
+
+
+@pytest.mark.shows("password authentication failed for user")
+def test_a_new_secret_for_an_old_volume(started_with_a_new_secret: str, symptom: Symptom) -> None:
+    symptom.is_in(started_with_a_new_secret)
+
+
+@pytest.mark.shows("DATABASE_PASSWORD: a placeholder")
+def test_a_placeholder_secret(started: Boot, tmp_path: Path, symptom: Symptom) -> None:
+    secret = tmp_path / "database_password"
+    secret.write_text("change-me-please\n")
+    secret.chmod(0o444)
+    said = hurt.run_with_secret(started, secret)
+    symptom.is_in(said)
+    assert "change-me-please" not in said
+
+
+@pytest.mark.shows("Permission denied: '/run/secrets/database_password'")
+def test_a_secret_of_another_user(started: Boot, tmp_path: Path, symptom: Symptom) -> None:
+    secret = tmp_path / "database_password"
+    secret.touch(0o400)
+    symptom.is_in(hurt.run_with_secret(started, secret))
+
+
+@pytest.mark.shows("unable to get local issuer certificate")
+def test_curl_without_the_ca(started: Boot, symptom: Symptom) -> None:
+    symptom.is_in(hurt.curl(started, "https://api.example.com/version"))
+
+
+@pytest.mark.shows("certificate has expired")
+def test_an_expired_certificate(started: Boot, client: Client, tmp_path: Path, symptom: Symptom) -> None:
+    with second_nginx(started, client, {}, tls=hurt.expired_certificate(started, tmp_path)) as expired:
+        there = f"api.example.com:443:127.0.0.1:{expired.https}"
+        # First of all, for curl is not to read where the stack's own nginx listens.
+        options = ["--disable", "--cacert", "secrets/ca/ca.crt", "--connect-to", there]
+        symptom.is_in(hurt.curl(started, *options, "https://api.example.com/version"))
+
+
+@pytest.mark.shows("unrecognized name")
+def test_another_name_with_tls(started: Boot, symptom: Symptom) -> None:
+    there = f"other.example.com:443:127.0.0.1:{started.ports[443]}"
+    symptom.is_in(hurt.curl(started, "--connect-to", there, "https://other.example.com/version"))
+
+
+@pytest.mark.shows("Empty reply from server")
+def test_another_name_without_tls(started: Boot, symptom: Symptom) -> None:
+    there = f"other.example.com:80:127.0.0.1:{started.ports[80]}"
+    symptom.is_in(hurt.curl(started, "--connect-to", there, "http://other.example.com/version"))
+
+
+@pytest.mark.shows("413 Request Entity Too Large")
+def test_a_body_above_the_limit(client: Client, symptom: Symptom) -> None:
+    symptom.is_in(client.request("POST", "/v1/documents", content={"text": "x" * 1_200_000}).text)
+
+
+@pytest.mark.shows("Perhaps out of memory?")
+def test_out_of_memory(started: Boot, symptom: Symptom) -> None:
+    hurt.exhaust_memory(started)
+
+    def log() -> str:
+        return started.compose("logs", "--no-log-prefix", "service")
+
+    wait_for(lambda: symptom.text in log(), "the end of the worker in the log", 5)
+    symptom.is_in(log())
+    assert started.containers("service")[0]["State"]["OOMKilled"]
+    wait_for(lambda: not ready_is_red(started), "there is a new worker", 10)
+
+
+@pytest.mark.shows("The database does not answer at the moment.")
+def test_database_away_and_back(
+    started: Boot, client: Client, deep: Callable[[], tuple[int, dict[str, Any]]], symptom: Symptom
+) -> None:
+    started.compose("stop", "postgres")
+    try:
+        probes.database_is_missed_where_it_is_needed(client, deep)
+        symptom.is_in(client.get("/v1/search", params={"q": "anything"}).text)
+    finally:
+        started.compose("start", "postgres")
+    wait_for(lambda: probes.all_is_well(client, deep) is None, "everything recovers")
+
+
+def test_scaling_up_and_down_is_not_noticed(started: Boot, client: Client, logs: Logs) -> None:
+    scale = ("up", "--detach", "--no-recreate", "--no-deps", "--wait", "--scale")
+    statuses: list[int] = []
+    over = threading.Event()
+
+    def load() -> None:
+        while not over.wait(0.02):
+            statuses.append(client.get("/version").status_code)
+
+    with ThreadPoolExecutor() as pool:
+        loading = [pool.submit(load) for _ in range(4)]
+        try:
+            started.compose(*scale, "service=3", "service")
+            replicas = started.containers("service")
+            wait_for(lambda: probes.all_replicas_answer(client, logs, replicas) is None, "the third replica serves", 10)
+            started.compose(*scale, "service=2", "service")
+        finally:
+            over.set()
+        for thread in loading:
+            thread.result()
+    assert len(replicas) == 3
+    assert len(started.containers("service")) == 2
+    probes.all_replicas_answer(client, logs, started.containers("service"))
+    assert set(statuses) == {200}, {status: statuses.count(status) for status in set(statuses)}
+
+
+LATE = "Written while the service stops."
+
+
+def test_a_request_that_has_begun_is_finished(started: Boot, client: Client) -> None:
+    """The service is told to stop while it waits for the database: the answer still comes, and the document is there.
+
+    The service is left stopped: the next step of the walkthrough starts it.
+    """
+    with held_table(started) as release, ThreadPoolExecutor() as pool:
+        storing = pool.submit(client.store, LATE)
+        wait_for(lambda: waits_for_the_table(started), "the request waits for the table")
+        stopping = pool.submit(started.compose, "stop", "service")
+        wait_for(lambda: ready_is_red(started), "the service stops")
+        release()
+        identity = storing.result()
+        stopping.result()
+    codes = {container["State"]["ExitCode"] for container in started.containers("service")}
+    assert codes == {0}, f"the service ended with {codes}"
+    assert sql(started, f"SELECT text FROM documents WHERE id = '{identity}'") == LATE
+    wait_for(lambda: probes.nginx_answers_for_it(client) is None, "nginx knows that the service is away", 5)
+
+
+def ready_is_red(boot: Boot) -> bool:
+    """Whether every replica that still runs says that it is not ready."""
+    return all(
+        tools.run(["docker", "exec", container["Id"], "python", "-m", "assistant.healthcheck"]).returncode
+        for container in boot.containers("service")
+    )
+
+
+@pytest.mark.shows("The service does not answer.")
+def test_the_service_is_away(client: Client, symptom: Symptom) -> None:
+    """It was stopped by the test before."""
+    symptom.is_in(client.get("/version").text)
+
+
+def test_walkthrough_stops_and_starts_again(started: Boot, walk: Walkthrough, client: Client) -> None:
+    """`down` removes every container: what is found afterwards comes from the volume.
+
+    The migrations run a second time: had they failed, nothing would have started.
+    """
+    before = {container["Id"] for container in started.containers()}
+    found = json.loads(walk.until("stop-it-and-start-it-again").stdout.splitlines()[-1])
+    assert found["matches"][0]["text"] == "Backups are made every night and tried out every week."
+    assert not before & {container["Id"] for container in started.containers()}
+    edge.live_and_ready_are_green(client)
+    assert len(client.find(LATE)) == len(sql(started, "SELECT id FROM documents").split()) > 0
+
+
+@pytest.mark.removes
+def test_walkthrough_removes_everything(started: Boot, walk: Walkthrough) -> None:
+    assert leftovers(started.project)
+    walk.until("remove-it-with-all-its-data")
+    assert leftovers(started.project) == []

@@ -1,0 +1,211 @@
+"""The checks that need Docker: what they say of files that are wrong on purpose."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from handbook.catalog import ROOT, Catalog
+from handbook.checks._docker import PREFIX
+from handbook.proof import digest
+from tests.verdicts import Example, Verdicts, lacking, numbered
+
+CATALOG = Catalog()
+
+
+def inputs() -> str:
+    """What decides about the examples: the checks and what they stand on, and what the migrations run in."""
+    folders = ("scripts/handbook/checks/", "scripts/images/", "snippets/service/migrations/")
+    parts = [file for file in CATALOG.files if file.startswith(folders)]
+    parts += ["scripts/handbook/images.py", "snippets/service/Dockerfile", "snippets/service/requirements.txt"]
+    parts += ["tests/boot/test_docker_examples.py", "tests/conftest.py", "tests/verdicts.py"]
+    return digest(*((ROOT / file).read_bytes() for file in parts))
+
+
+FIT = 'FROM nginx:1.30.6\nUSER 101:101\nHEALTHCHECK CMD ["true"]\n'
+IGNORE = {".dockerignore": "*\n"}
+
+NGINX = """\
+pid /tmp/nginx.pid;
+error_log stderr warn;
+events {{}}
+http {{
+    client_body_temp_path /tmp/a;
+    proxy_temp_path /tmp/b;
+    fastcgi_temp_path /tmp/c;
+    scgi_temp_path /tmp/d;
+    uwsgi_temp_path /tmp/e;
+    server {{
+        listen 8443 ssl;
+        ssl_certificate /run/secrets/pair;
+        ssl_certificate_key /run/secrets/pair;
+        {}
+    }}
+}}
+"""
+NGINX_STACK = {
+    "compose.yaml": """\
+services:
+  nginx:
+    image: nginx:1.30.6
+    user: "101:101"
+    read_only: true
+    tmpfs: [/tmp]
+    secrets: [pair]
+    volumes:
+      - ./nginx.conf:/etc/nginx/nginx.conf:ro
+      - ./parts:/etc/nginx/parts:ro
+  service:
+    image: nginx:1.30.6
+secrets:
+  pair:
+    file: secrets/pair
+"""
+}
+POSTGRES_STACK = {"compose.yaml": "services: {db: {image: 'pgvector/pgvector:0.8.1-pg18-trixie'}}\n"}
+
+SERVICE = {
+    file.removeprefix("snippets/"): (ROOT / file).read_text(encoding="utf-8")
+    for file in CATALOG.snippets
+    if file.startswith("snippets/service/") and "/tests/" not in file
+} | POSTGRES_STACK
+MIGRATION = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision = "example"
+down_revision = "documents"
+
+
+def upgrade() -> None:
+    {}
+
+
+def downgrade() -> None:
+    {}
+"""
+
+
+def migration(upgrade: str, downgrade: str, rule: str, line: int) -> Example:
+    name = "service/migrations/versions/example.py"
+    return Example(name, MIGRATION.format(upgrade, downgrade), rule, line, beside=SERVICE)
+
+
+EXAMPLES: dict[str, list[Example]] = {
+    "compose_config": [
+        Example("compose.yaml", "services:\n  a:\n    image: x\n"),
+        Example("compose.yaml", "services:\n  a:\n    image: x\nversion: '3'\n", "warning", 4),
+        Example("compose.yaml", "services:\n  a:\n    image: ${NOT_SET_ANYWHERE}:1\n", "warning", 3),
+        Example("compose.yaml", "services:\n  a:\n    image: x\n    prots: []\n", "config", 4),
+        Example("compose.yaml", "services:\n  a:\n    image: x\n    depends_on: [b]\n", "config", 2),
+        Example("compose.yaml", "services:\n  a: [\n  b\n", "config", 1),
+        # Only with its profile does it count.
+        Example("compose.yaml", "services:\n  a:\n    image: x\n    profiles: [b]\n    networks: [c]\n", "config", 2),
+    ],
+    "env_file": [
+        Example("good.env", "# why\nA=1\nB=a#b\nC=\n\nD=1.2.3.4/8,::1\n"),
+        Example("comment.env", "A=1\nB=3600  # 1 hour\n", "read-differently", 2),
+        Example("quotes.env", 'A="x"\n', "read-differently", 1),
+        Example("dollar.env", "A=x\nB=$A\n", "read-differently", 2),
+        Example("dollars.env", "A=a$$b\n", "read-differently", 1),
+        Example("space.env", "A= x\n", "read-differently", 1),
+        Example("trailing.env", "A=x \n", "read-differently", 1),
+        Example("export.env", "A=x\nexport B=y\n", "refused", 2),
+        Example("open.env", 'A=x\nB="y\n', "refused", 2),
+        Example("twice.env", "A=x\nA=y\n", "twice", 2),
+        Example("nothing.env", "A=x\nNOT_SET_ANYWHERE\n", "no-value", 2),
+    ],
+    "docker_build": [
+        Example("Dockerfile", FIT, beside=IGNORE),
+        Example("Dockerfile", FIT, "dockerignore", 0),
+        Example("Dockerfile", FIT + "RUN false\n", "build", 4, beside=IGNORE),
+        Example("Dockerfile", FIT + "COPY nothing /\n", "build", 4, beside=IGNORE),
+        Example("Dockerfile", FIT + "RUN true \\\n\n  && true\n", "warning", 6, beside=IGNORE),
+        Example("Dockerfile", FIT.replace("101:101", "nginx"), "user", 2, beside=IGNORE),
+        Example("Dockerfile", FIT.replace("USER 101:101", "USER 0:0"), "user", 2, beside=IGNORE),
+        Example("Dockerfile", FIT.replace("HEALTHCHECK CMD", "CMD"), "healthcheck", 0, beside=IGNORE),
+        Example("Dockerfile", FIT.replace("nginx:1.30.6", "python:3.13-slim-trixie"), "tools", 1, beside=IGNORE),
+    ],
+    "docker_context": [
+        Example(".dockerignore", "*\n!app\n**/__pycache__\n", beside={"Dockerfile": "COPY app /\n", "app/a.py": ""}),
+        Example(".dockerignore", "*.log\n", "leak", 0),
+        Example(".dockerignore", "*\n!app\n", "leak", 0, beside={"app/a.py": ""}),
+        Example(".dockerignore", "*\n", "source", 0, beside={"Dockerfile": "COPY app /\n", "app/a.py": ""}),
+    ],
+    "nginx_t": [
+        Example("nginx.conf", NGINX.format("return 204;"), beside=NGINX_STACK),
+        Example("nginx.conf", NGINX.format("listen 8444 ssl http2;"), "warn", 14, beside=NGINX_STACK),
+        Example("nginx.conf", NGINX.format("listn 80;"), "emerg", 14, beside=NGINX_STACK),
+        Example("nginx.conf", NGINX.format("return 204"), "emerg", 15, beside=NGINX_STACK),
+        Example(
+            "nginx.conf",
+            NGINX.format("location / { proxy_pass http://elsewhere; }"),
+            "emerg",
+            14,
+            beside=NGINX_STACK,
+        ),
+        Example("nginx.conf", NGINX.format("location / { proxy_pass http://service; }"), beside=NGINX_STACK),
+        # A warning about an included file is about that file, and a file that nothing includes is one too many.
+        Example(
+            "parts/a.conf",
+            "listen 8444 ssl http2;\n",
+            "warn",
+            1,
+            beside=NGINX_STACK | {"nginx.conf": NGINX.format("include parts/a.conf;")},
+        ),
+        Example(
+            "parts/b.conf",
+            "return 204;\n",
+            "unread",
+            0,
+            beside=NGINX_STACK | {"nginx.conf": NGINX.format("return 204;")},
+        ),
+    ],
+    "sql": [
+        Example("good.sql", "CREATE TABLE a (b int);\nSELECT * FROM a;\n", beside=POSTGRES_STACK),
+        Example("table.sql", "SELECT 1;\nSELECT * FROM nothing;\n", "error", 2),
+        Example("syntax.sql", "SELEC 1;\n", "error", 1),
+        Example("warning.sql", "SELECT 1;\nCOMMIT;\n", "warning", 2),
+        Example("command.sql", "SELECT 1;\n\\nothing\n", "psql", 2),
+    ],
+    "migrations": [
+        migration("op.execute('SELECT 1')", "pass", "", 0),
+        migration("op.execute('SELECT nothing()')", "pass", "upgrade", 9),
+        # Only a superuser may.
+        migration("op.execute('CREATE EXTENSION file_fdw')", "pass", "upgrade", 9),
+        migration(
+            "op.add_column('documents', sa.Column('more', sa.String))",
+            "op.drop_column('documents', 'more')",
+            "models",
+            0,
+        ),
+        migration("op.execute('SELECT 1')", "op.drop_table('nothing')", "downgrade", 13),
+        migration("op.execute('CREATE SEQUENCE more')", "pass", "downgrade", 0),
+        Example("service/migrations/versions/deep/example.py", MIGRATION, "unread", 0, beside=SERVICE),
+        Example("service/migrations/script.py.mako", "${nothing.at.all}\n", "template", 0, beside=SERVICE),
+    ],
+}
+
+
+@pytest.mark.parametrize(("check", "number"), numbered(EXAMPLES))
+def test_example(check: str, number: int, examples: dict[str, Verdicts]) -> None:
+    example, verdict = EXAMPLES[check][number], examples[check].get(check)
+    path = verdict.paths[number]
+    found = verdict.of(path)
+    if example.rule:
+        assert (path, example.rule, example.line) in [(finding.path, finding.rule, finding.line) for finding in found]
+    else:
+        assert not found, "\n" + "\n".join(map(str, found))
+
+
+def test_every_check_has_a_good_and_a_bad_example() -> None:
+    assert lacking(EXAMPLES, "docker") == []
+
+
+def test_nothing_is_left_behind(examples: dict[str, Verdicts]) -> None:
+    for found in examples.values():
+        found.wait()
+    for kind in (["ps", "--all"], ["images"], ["network", "ls"], ["volume", "ls"]):
+        listed = subprocess.run(["docker", *kind], capture_output=True, text=True, check=True).stdout
+        assert PREFIX not in listed
