@@ -1,17 +1,26 @@
 """What the tests share. pytest puts this file's folder on the import path, so the package need not be installed."""
 
+import io
+import json
+import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from assistant import logs
 from assistant.app import create_app
 from assistant.settings import ServerSettings, Settings
 
 PASSWORD = "kW7uZr2-tQx9_bFhM4cV"
+
+Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -53,3 +62,17 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url="http://test") as client,
     ):
         yield client
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    """Log as the service does, and read the lines that stdout got so far."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with redirect_stdout(io.StringIO()) as stdout:
+        logs.configure("json", "INFO")
+    yield lambda: [json.loads(line) for line in stdout.getvalue().splitlines()]
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -12,7 +12,7 @@ from assistant.settings import ServerSettings, Settings, SettingsError, load
 try:
     settings = load(ServerSettings)
 except SettingsError as error:
-    sys.exit(f"gunicorn.conf.py: {error}")
+    logs.refuse("gunicorn.conf", error)
 
 
 class PropagatingLogger(Logger):

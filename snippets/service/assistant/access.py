@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from http import HTTPStatus
+from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assistant.logs import request_id
 from assistant.problems import problem
 
-# What nginx writes down for a client that left before its answer.
+# What nginx writes down for a client that left before its answer. A request that the server itself cancels, at the
+# end of a stop, cannot be told from it.
 CLIENT_CLOSED_REQUEST = 499
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -52,17 +54,18 @@ class AccessLog:
             await self.app(scope, receive, send_with_id)
         except Exception:
             logger.exception("uncaught exception")
-            if status is not None:
-                raise
-            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed. The log has the request id.")
-            await response(scope, receive, send_with_id)
+            # An answer that has begun stays incomplete; the server sees it, and closes the connection.
+            if status is None:
+                response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed. The log has the request id.")
+                await response(scope, receive, send_with_id)
         finally:
             log_request(scope, status or CLIENT_CLOSED_REQUEST, time.perf_counter() - started)
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Write the access line: health checks that pass only at DEBUG, as they would drown the rest."""
-    path = scope["raw_path"].decode("latin-1")
+    # ASGI leaves it to the server whether there is a raw path.
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
     passed_check = path.startswith("/health/") and status < 400
     fields = {
         "client": scope["client"][0] if scope["client"] else None,

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from assistant import __version__, documents, health
@@ -14,7 +15,7 @@ from assistant.access import AccessLog
 from assistant.database import Database
 from assistant.deadline import DeadlineExceeded
 from assistant.health import Readiness
-from assistant.problems import database_unavailable, deadline_exceeded, invalid_request
+from assistant.problems import database_unavailable, deadline_exceeded, http_error, invalid_request
 from assistant.proxy import ClientAddress
 from assistant.settings import Settings, load
 
@@ -25,13 +26,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="assistant",
         version=__version__,
-        docs_url=None,
-        redoc_url=None,
+        # The schema lists every route, those for inside too; without it there are no pages about it either.
+        openapi_url=None,
         lifespan=lifespan,
         middleware=[Middleware(ClientAddress, settings.forwarded_allow_ips), Middleware(AccessLog)],
         exception_handlers={
+            HTTPException: http_error,
             RequestValidationError: invalid_request,
             OperationalError: database_unavailable,
+            # A server that is read-only during a failover, or that ended an idle transaction.
+            InternalError: database_unavailable,
             PoolTimeout: database_unavailable,
             DeadlineExceeded: deadline_exceeded,
         },

@@ -9,6 +9,9 @@ from fastapi.routing import APIRoute
 
 Result = TypeVar("Result")
 
+# asyncio itself holds no task: one that was given up could vanish before it has wound up.
+running: set[asyncio.Task[Any]] = set()
+
 
 class DeadlineExceeded(Exception):
     """The work was not done in time. It has been cancelled, and may still be winding up."""
@@ -21,8 +24,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
     hangs to stop a statement.
     """
     task = asyncio.create_task(work)
-    # Nobody awaits work that was given up; without this, asyncio reports its exception as never retrieved.
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    running.add(task)
+    task.add_done_callback(settle)
     try:
         await asyncio.wait({task}, timeout=seconds)
     finally:
@@ -31,6 +34,14 @@ async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
     if not finished:
         raise DeadlineExceeded(f"not done within {seconds:g} seconds")
     return task.result()
+
+
+def settle(task: asyncio.Task[Any]) -> None:
+    """Let go of work that has ended."""
+    running.discard(task)
+    # Nobody awaits work that was given up; without this, asyncio reports its exception as never retrieved.
+    if not task.cancelled():
+        task.exception()
 
 
 class DeadlineRoute(APIRoute):

@@ -1,20 +1,31 @@
 """Storing documents and finding them by meaning."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
+from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 
 from assistant.deadline import DeadlineRoute
-from assistant.embedder import NAME, embed
+from assistant.embedder import NAME, embed, words
 from assistant.models import Document
 
 router = APIRouter(prefix="/v1", route_class=DeadlineRoute)
 
-# One word at least, as a text without any has no direction; no NUL, which PostgreSQL cannot store.
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=r"^[^\x00]*\w[^\x00]*$")]
+
+def usable(text: str) -> str:
+    """Return the text as it is. Raises a validation error for one that cannot be stored or found."""
+    if "\x00" in text:
+        raise PydanticCustomError("text", "The text holds a NUL character, which PostgreSQL cannot store")
+    if not words(text):
+        raise PydanticCustomError("text", "The text holds no word that it could be found by")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000), AfterValidator(usable)]
 
 
 class NewDocument(BaseModel):
@@ -39,7 +50,7 @@ class Matches(BaseModel):
 
 @router.post("/documents", status_code=201)
 async def store(document: NewDocument, request: Request) -> StoredDocument:
-    stored = Document(text=document.text, embedding=embed(document.text))
+    stored = Document(text=document.text, embedding=await asyncio.to_thread(embed, document.text))
     async with request.app.state.database.sessions.begin() as session:
         session.add(stored)
     return StoredDocument(id=stored.id)
@@ -53,7 +64,7 @@ MOST_MATCHES = 40
 async def search(
     request: Request, q: Annotated[Text, Query()], limit: Annotated[int, Query(ge=1, le=MOST_MATCHES)] = 10
 ) -> Matches:
-    distance = Document.embedding.cosine_distance(embed(q)).label("distance")
+    distance = Document.embedding.cosine_distance(await asyncio.to_thread(embed, q)).label("distance")
     nearest = select(Document.id, Document.text, distance).order_by(distance).limit(limit)
     async with request.app.state.database.sessions() as session:
         rows = await session.execute(nearest)

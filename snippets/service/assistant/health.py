@@ -12,7 +12,8 @@ from assistant import __version__
 from assistant.deadline import within
 from assistant.embedder import NAME
 
-DEEP_TIMEOUT_SECONDS = 3
+# Longer than the waits for a connection of the pool and for a new one, which end with a reason of their own.
+DEEP_TIMEOUT_SECONDS = 5
 
 router = APIRouter()
 
@@ -65,7 +66,7 @@ async def examine(check: Callable[[], Coroutine[Any, Any, str]]) -> dict[str, An
     try:
         outcome = {"state": "up", "version": await within(DEEP_TIMEOUT_SECONDS, check())}
     except Exception as error:
-        outcome = {"state": "down", "error": str(error).partition("\n")[0]}
+        outcome = {"state": "down", "error": str(error).partition("\n")[0] or type(error).__name__}
     return outcome | {"latency_ms": round((time.perf_counter() - started) * 1000, 1)}
 
 

@@ -2,9 +2,11 @@
 
 import logging
 import logging.config
+import os
 import sys
 from contextvars import ContextVar
 from types import TracebackType
+from typing import NoReturn
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -52,4 +54,18 @@ def configure(log_format: str, level: str) -> None:
 
 
 def log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if not issubclass(kind, Exception):
+        # Ctrl-C is no failure.
+        sys.__excepthook__(kind, error, traceback)
+        return
     logging.critical("uncaught exception", exc_info=(kind, error, traceback))
+
+
+def refuse(name: str, reason: Exception) -> NoReturn:
+    """End a program that cannot start with exit code 1 and one line of the log, which says why.
+
+    The settings may be what is wrong, so the format comes from LOG_FORMAT itself; any value but "text" means JSON.
+    """
+    configure("text" if os.environ.get("LOG_FORMAT") == "text" else "json", "INFO")
+    logging.getLogger(name).critical(" ".join(str(reason).split()))
+    sys.exit(1)

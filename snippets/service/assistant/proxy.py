@@ -1,6 +1,6 @@
 """The address of the client behind trusted proxies."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,7 +37,7 @@ class ClientAddress:
             if not self.trusts(client):
                 break
             try:
-                client = str(ip_address(hop.strip()))
+                client = str(plain(hop.strip()))
             except ValueError:
                 break
         return client
@@ -46,6 +46,12 @@ class ClientAddress:
         if self.trust_all or peer is None:
             return True
         try:
-            return any(ip_address(peer) in network for network in self.networks)
+            return any(plain(peer) in network for network in self.networks)
         except ValueError:
             return False
+
+
+def plain(text: str) -> IPv4Address | IPv6Address:
+    """Read an address; a socket that listens on IPv6 shows an IPv4 peer as ::ffff:192.0.2.1, and this is 192.0.2.1."""
+    address = ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address

@@ -72,7 +72,7 @@ class Settings(ProcessSettings):
     """
 
     database_host: str = "127.0.0.1"
-    database_port: PositiveInt = 5432
+    database_port: Annotated[PositiveInt, Field(le=65535)] = 5432
     database_name: str = "assistant"
     database_user: str = "assistant"
     database_password: Secret

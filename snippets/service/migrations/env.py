@@ -1,9 +1,8 @@
 """Runs the migrations: `alembic upgrade head`."""
 
-import sys
-
 from alembic import context
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from assistant import logs
 from assistant.database import database_url
@@ -16,7 +15,7 @@ LOCK = 20_260_701
 try:
     settings = load(Settings)
 except SettingsError as error:
-    sys.exit(f"migrations: {error}")
+    logs.refuse("migrations", error)
 
 logs.configure(settings.log_format, settings.log_level)
 engine = create_engine(
@@ -27,10 +26,14 @@ engine = create_engine(
     },
 )
 
-with engine.begin() as connection:
-    # A second runner waits here and then finds nothing left to do.
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    # A migration that waits for a table lock stops every request behind it: give up and be run again instead.
-    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-    context.configure(connection=connection, target_metadata=Base.metadata)
-    context.run_migrations()
+try:
+    with engine.begin() as connection:
+        # A second runner waits here and then finds nothing left to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        # A migration that waits for a table lock stops every request behind it: give up and be run again instead.
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        context.configure(connection=connection, target_metadata=Base.metadata)
+        context.run_migrations()
+except OperationalError as error:
+    # No database, a refused login, no lock: causes outside of the migrations, where a traceback leads nowhere.
+    logs.refuse("migrations", error)

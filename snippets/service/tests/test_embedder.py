@@ -22,5 +22,10 @@ def test_a_vector_has_length_one() -> None:
     assert math.isclose(math.hypot(*embed("a text")), 1)
 
 
+def test_a_short_text_has_a_direction() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    assert all(any(embed(f"{one} {other}")) for one in letters for other in letters)
+
+
 def test_shared_words_make_texts_alike() -> None:
     assert likeness("the cat sleeps", "a sleeping cat") > likeness("the cat sleeps", "quarterly revenue")

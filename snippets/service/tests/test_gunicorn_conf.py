@@ -1,3 +1,4 @@
+import json
 import logging
 import runpy
 from pathlib import Path
@@ -57,12 +58,16 @@ def test_the_more_specific_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"), [("GUNICORN_TIMEOUT", "30s"), ("WEB_CONCURRENCY", "0"), ("GUNICORN_BIND", "here")]
 )
+@pytest.mark.usefixtures("lines")
 def test_a_wrong_value_ends_in_one_line_that_names_it(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(SystemExit, match=f"^gunicorn.conf.py: {variable}: [^\n]+$"):
+    with pytest.raises(SystemExit, match="1"):
         configuration()
+    line = json.loads(capsys.readouterr().out)
+    assert line["level"] == "CRITICAL"
+    assert line["message"].startswith(f"{variable}: ")
 
 
 def test_nothing_listens_beside_the_service() -> None:

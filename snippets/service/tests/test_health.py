@@ -37,6 +37,23 @@ async def test_deep_is_red_without_a_database(client: httpx.AsyncClient) -> None
         assert "Connection refused" in result["error"]
 
 
+async def test_deep_names_an_error_that_says_nothing(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> str:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(app.state.database, "server_version", fail)
+    answer = await client.get("/health/deep")
+    assert answer.json()["dependencies"]["postgresql"]["error"] == "ConnectionResetError"
+
+
+def test_deep_waits_longer_than_the_database(app: FastAPI) -> None:
+    settings = app.state.settings
+    waits = (settings.database_pool_timeout_seconds, settings.database_connect_timeout_seconds)
+    assert max(waits) < health.DEEP_TIMEOUT_SECONDS
+
+
 async def test_deep_tells_versions_and_latency(
     app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

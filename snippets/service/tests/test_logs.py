@@ -1,35 +1,18 @@
-import io
 import json
 import logging
+import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from datetime import datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Send
 
-from assistant import logs
+from assistant.access import AccessLog, log_request
+from conftest import Lines
 
 pytestmark = pytest.mark.anyio
-
-Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    """Log as the service does, and read the lines that stdout got so far."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stdout = io.StringIO()
-    with redirect_stdout(stdout):
-        logs.configure("json", "INFO")
-    yield lambda: [json.loads(line) for line in stdout.getvalue().splitlines()]
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_a_line_is_an_object_with_a_utc_time(lines: Lines) -> None:
@@ -65,7 +48,7 @@ async def test_a_request_id_that_could_do_harm_is_replaced(client: httpx.AsyncCl
 
 
 async def test_an_uncaught_exception_is_a_500_and_one_line_with_its_traceback(
-    app: FastAPI, client: httpx.AsyncClient, lines
+    app: FastAPI, client: httpx.AsyncClient, lines: Lines
 ) -> None:
     @app.get("/crash")
     async def crash() -> None:
@@ -76,3 +59,33 @@ async def test_an_uncaught_exception_is_a_500_and_one_line_with_its_traceback(
     (line,) = [line for line in lines() if line["level"] == "ERROR"]
     assert "RuntimeError: broken" in line["traceback"]
     assert line["request_id"] == answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+async def test_an_exception_after_the_answer_began_is_told_once(lines: Lines) -> None:
+    async def broken(scope: object, receive: object, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("broken")
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    sent = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "http", "client": None, "scheme": "http", "method": "GET", "path": "/", "headers": []}
+    await AccessLog(broken)(scope, receive, send)
+    assert sent == ["http.response.start"]
+    assert [line["level"] for line in lines()] == ["ERROR", "INFO"]
+
+
+def test_a_server_need_not_give_a_raw_path(lines: Lines) -> None:
+    log_request({"client": None, "scheme": "http", "method": "GET", "path": "/a\nb"}, 200, 0)
+    assert lines()[0]["path"] == "/a%0Ab"
+
+
+def test_ctrl_c_is_no_failure(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert "KeyboardInterrupt" in capsys.readouterr().err
+    assert lines() == []

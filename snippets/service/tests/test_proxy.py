@@ -18,6 +18,7 @@ LOCAL = "127.0.0.1,::1"
         pytest.param("10.0.0.0/8", "10.0.0.2", "203.0.113.9, 10.0.0.1", "203.0.113.9", id="two proxies of a network"),
         pytest.param("10.0.0.0/8", "10.0.0.2", "junk, 10.0.0.1", "10.0.0.1", id="not an address"),
         pytest.param("::1, 2001:db8::/32", "2001:db8::1", "2001:db8:1::7, 203.0.113.9", "203.0.113.9", id="IPv6"),
+        pytest.param(LOCAL, "::ffff:127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9", id="IPv4 on an IPv6 socket"),
         pytest.param("*", "198.51.100.1", "203.0.113.9", "203.0.113.9", id="everybody trusted"),
         pytest.param(LOCAL, None, "203.0.113.9", "203.0.113.9", id="Unix socket"),
     ],

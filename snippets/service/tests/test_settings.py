@@ -74,9 +74,10 @@ def test_a_missing_secrets_directory_is_no_warning(monkeypatch: pytest.MonkeyPat
         load(ServerSettings)
 
 
-def test_every_wrong_setting_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("port", ["many", "0", "70000"])
+def test_every_wrong_setting_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", REAL)
-    monkeypatch.setenv("DATABASE_PORT", "many")
+    monkeypatch.setenv("DATABASE_PORT", port)
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "nginx")
     with pytest.raises(SettingsError, match=r"^FORWARDED_ALLOW_IPS: [^\n]+; DATABASE_PORT: [^\n]+$"):
         load(Settings)
