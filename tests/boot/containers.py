@@ -23,6 +23,12 @@ def outputs(boot: Boot, service: str) -> Iterator[str]:
         yield tools.run(["docker", "logs", container["Id"]]).stdout
 
 
+def said(container: Container) -> str:
+    """All that a container has written, to stdout and to stderr."""
+    written = tools.run(["docker", "logs", container["Id"]])
+    return written.stdout + written.stderr
+
+
 def named(container: Container) -> str:
     name: str = container["Name"].lstrip("/")
     return name

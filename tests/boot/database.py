@@ -46,3 +46,9 @@ def held_table(boot: Boot) -> Iterator[Callable[[], None]]:
 
 def waits_for_the_table(boot: Boot) -> bool:
     return sql(boot, "SELECT count(*) FROM pg_locks WHERE NOT granted") == "1"
+
+
+def log_slow_statement(boot: Boot, parameter: str) -> None:
+    """Run a statement that the server logs as a slow one, with a parameter, as the service's driver sends them."""
+    statements = f"SET log_min_duration_statement = 0; SELECT $1 \\bind '{parameter}' \\g"
+    execute(boot, "postgres", "sh", "-c", f"{' '.join(PSQL)} <<'SQL'\n{statements}\nSQL")

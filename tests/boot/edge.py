@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from .client import Client, wait_for
 
 FORGED = {
@@ -125,7 +127,7 @@ def unknown_hosts_get_nothing_behind_a_handshake(client: Client) -> None:
 def raw(connection: socket.socket, host: str) -> bytes:
     """Send one request by hand and return all that comes back before the connection is closed."""
     with connection:
-        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("latin-1"))
         received = b""
         try:
             while part := connection.recv(4096):
@@ -152,6 +154,38 @@ def bodies_are_limited(client: Client) -> None:
     assert answer.status_code == 413, answer.status_code
     answer = client.request("POST", "/v1/documents", content={"text": "x" * 900_000})
     assert answer.status_code == 422, answer.status_code
+
+
+def is_problem_of_nginx(answer: httpx.Response, status: int) -> None:
+    """An error of nginx itself looks like one of the service."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
+    assert answer.headers["content-type"] == "application/problem+json", answer.headers["content-type"]
+    problem = answer.json()
+    assert problem["status"] == status, problem
+    assert problem["request_id"] == answer.headers["x-request-id"], problem
+    assert "strict-transport-security" in answer.headers
+
+
+# A preface, empty settings, and the beginning of a header block that never ends.
+_UNFINISHED = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\0\0\0\0\1\x82"
+
+
+def odd_requests_are_logged(client: Client, logs: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Bytes that are no UTF-8, and a request that never was complete, have lines like all others."""
+    with client.handshake() as connection:
+        host = f"Host: {client.host}\r\nConnection: close\r\n\r\n".encode()
+        connection.sendall(b"GET /odd/%ff/\xff?q=\xff HTTP/1.1\r\nUser-Agent: odd \xff\r\n" + host)
+        connection.recv(4096)
+    context = ssl.create_default_context(cafile=str(client.ca))
+    context.set_alpn_protocols(["h2"])
+    with client.handshake(context) as connection:
+        connection.sendall(_UNFINISHED)
+        connection.recv(4096)
+    raw(socket.create_connection(("127.0.0.1", client.http), timeout=5), "\xff.example")
+    answer = client.get("/odd/%C3%BC", params={"q": "cats"})
+    at_nginx = line_of(logs, "nginx", answer.headers["x-request-id"])
+    assert at_nginx["path"] == "/odd/%C3%BC", at_nginx
+    wait_for(lambda: any(line.get("status") is None for line in logs("nginx")), "a line of the unfinished one", 5)
 
 
 def client_and_scheme_arrive(client: Client, logs: Callable[[str], list[dict[str, Any]]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from handbook import tools
 from handbook.stacks import Boot
 
+from .client import wait_for
 from .prepared import prepare
 
 # The kernel is told to take the worker first. It may take what asks for the memory, too, when that asks on too fast.
@@ -117,6 +118,42 @@ def expired_certificate(boot: Boot, folder: Path) -> Path:
         assert made.returncode == 0, made.stderr
     (folder / "tls.key").chmod(0o444)
     return folder
+
+
+def verify_certificate_for(name: str, folder: Path, scratch: Path) -> str:
+    """Sign a certificate for `name` with the CA of a prepared folder, and return why it is refused."""
+    ca = folder / "secrets" / "ca"
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout", "other.key"]
+    sign = ["-CA", str(ca / "ca.crt"), "-CAkey", str(ca / "ca.key"), "-subj", "/CN=other"]
+    names = ["-addext", f"subjectAltName={name}", "-out", "other.crt"]
+    made = tools.run(["openssl", "req", "-x509", *key, *sign, *names], cwd=scratch)
+    assert made.returncode == 0, made.stderr
+    verified = tools.run(["openssl", "verify", "-CAfile", str(ca / "ca.crt"), "other.crt"], cwd=scratch)
+    assert verified.returncode, f"a certificate for {name} verifies"
+    return verified.stderr
+
+
+def half_made_database(boot: Boot) -> str:
+    """Start a database of its own whose first start made nothing, and return its log.
+
+    It answers, and the stack's health check has to be red nevertheless.
+    """
+    name = f"{boot.project}-half-made"
+    postgres = boot.containers("postgres")[0]["Config"]
+    options = ["--name", name, "--network=none", "--user=999:999", "--env=POSTGRES_PASSWORD=of-no-use"]
+    options += ["--tmpfs=/var/lib/postgresql:uid=999,gid=999", "--env=POSTGRES_INITDB_ARGS=--no-sync"]
+    kind, *check = postgres["Healthcheck"]["Test"]
+    command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
+    ready = ["pg_isready", "--quiet", "--host=127.0.0.1"]
+    try:
+        begun = tools.run(["docker", "run", "--detach", *options, postgres["Image"]])
+        assert begun.returncode == 0, begun.stderr
+        wait_for(lambda: tools.run(["docker", "exec", name, *ready]).returncode == 0, "the database answers")
+        assert tools.run(["docker", "exec", name, *command]).returncode, "the health check is green"
+        log = tools.run(["docker", "logs", name])
+    finally:
+        tools.run(["docker", "rm", "--force", "--volumes", name])
+    return log.stdout + log.stderr
 
 
 def curl(boot: Boot, *arguments: str) -> str:

@@ -21,6 +21,7 @@ def is_json_line_by_line(name: str, text: str) -> list[dict[str, Any]]:
             raise AssertionError(f"{name}: not JSON: {line!r}") from None
         assert isinstance(lines[-1], dict), f"{name}: not an object: {line!r}"
         assert "time" in lines[-1], f"{name}: no time: {line!r}"
+        assert "\ufffd" not in line, f"{name}: not UTF-8: {line!r}"
     assert lines, f"{name}: no lines"
     return lines
 

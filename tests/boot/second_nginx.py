@@ -26,6 +26,9 @@ ECHOING: Changes = {
 }
 """Nothing is different but one address, behind which the echo stands."""
 
+HASTY: Changes = {"timeouts.conf": {"proxy_read_timeout 35s": "proxy_read_timeout 300ms"}}
+"""Waits less for the service than the service for the database."""
+
 BROKEN: Changes = {
     "nginx.conf": {
         **ECHOING["nginx.conf"],

@@ -23,9 +23,9 @@ from handbook.walkthroughs import Walkthrough
 from . import containers, edge, hurt, probes, symptoms
 from .client import Client, wait_for
 from .containers import execute, outputs
-from .database import held_table, sql, waits_for_the_table
+from .database import held_table, log_slow_statement, sql, waits_for_the_table
 from .prepared import prepare, seen
-from .second_nginx import BROKEN, ECHOING, NOTICED, second_nginx
+from .second_nginx import BROKEN, ECHOING, HASTY, NOTICED, second_nginx
 from .symptoms import Symptom
 
 STACK = "compose/production"
@@ -72,8 +72,11 @@ def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
 
 @pytest.fixture
 def unprepared(tmp_path: Path) -> Path:
-    shutil.copy2(ROOT / "snippets" / STACK / "prepare.sh", tmp_path)
-    return tmp_path
+    """The copy of the stack as a reader with a strict umask makes it."""
+    folder = Stack(STACK, Catalog()).copy(tmp_path)
+    for path in (folder / "nginx.conf", tmp_path / "nginx", *(tmp_path / "nginx").iterdir(), tmp_path / "postgres"):
+        path.chmod(path.stat().st_mode & ~0o077)
+    return folder
 
 
 def test_prepare_says_what_it_made(walk: Walkthrough) -> None:
@@ -90,6 +93,7 @@ def test_secrets_belong_to_the_users_of_the_containers(walk: Walkthrough, boot: 
     }
     me = (os.geteuid(), os.getegid())
     assert owners == {
+        ".gitignore": ("0o600", *me),
         "database_password": ("0o440", 10001, 999),
         "postgres_password": ("0o400", 999, 999),
         "ca/ca.crt": ("0o444", *me),
@@ -123,6 +127,7 @@ def test_prepare_that_stops_half_way_leaves_nothing_half_done(unprepared: Path) 
     assert first.returncode == 1
     assert "prepare.sh: no entropy" in first.stderr
     assert sorted(path.name for path in (unprepared / "secrets").iterdir()) == [
+        ".gitignore",
         "ca",
         "database_password",
         "postgres_password",
@@ -139,10 +144,57 @@ def test_prepare_asks_for_what_it_needs(unprepared: Path) -> None:
     without = prepare(unprepared, path=str(bare))
     assert without.returncode == 1
     assert "openssl is not installed; run: apt-get install openssl" in without.stderr
-    wrong = prepare(unprepared, "api.example.com/")
-    assert wrong.returncode == 1
-    assert "'api.example.com/' is not a host name" in wrong.stderr
     assert not (unprepared / "secrets").exists()
+
+
+@pytest.mark.parametrize(
+    "host", ["", "api.example.com/", "a..b", "-a.example", "a.example-", "10.0.0.5", f"{'a' * 64}.b"]
+)
+def test_prepare_takes_host_names_only(host: str, unprepared: Path) -> None:
+    wrong = prepare(unprepared, host)
+    assert wrong.returncode == 1
+    assert f"'{host}' is not a host name" in wrong.stderr
+    assert not (unprepared / "secrets").exists()
+
+
+def test_prepare_keeps_no_wrong_certificate(unprepared: Path) -> None:
+    """The name may be long and in capitals; then the host, or a file, is another one than before."""
+    folder = unprepared / "secrets"
+    first, other = f"{'a' * 60}.{'b' * 60}.example.com", "other.example.com"
+    assert prepare(unprepared, first.upper()).stdout.count("made") == 4
+    assert "secrets/tls lacks a file, has expired, or is not for other" in prepare(unprepared, other).stderr
+    shutil.rmtree(folder / "tls")
+    assert "secrets/ca is not for other.example.com; remove secrets/ca" in prepare(unprepared, other).stderr
+    assert not (folder / "tls").exists()
+    shutil.rmtree(folder / "ca")
+    assert prepare(unprepared, other).stdout.count("made") == 2
+    (folder / "tls" / "tls.key").unlink()
+    assert "secrets/tls lacks a file" in prepare(unprepared, other).stderr
+
+
+def test_prepared_ca_vouches_for_no_address(unprepared: Path, tmp_path: Path) -> None:
+    assert prepare(unprepared).returncode == 0
+    for address in ("1.1.1.1", "2001:db8::1"):
+        said = hurt.verify_certificate_for(f"IP:{address}", unprepared, tmp_path)
+        assert "excluded subtree violation" in said
+    assert "permitted subtree violation" in hurt.verify_certificate_for("DNS:other.example.com", unprepared, tmp_path)
+
+
+def test_prepared_files_can_be_read_by_containers(unprepared: Path) -> None:
+    assert prepare(unprepared).returncode == 0
+    mounted = [unprepared / "nginx.conf"]
+    for folder in (unprepared.parents[1] / "nginx", unprepared.parents[1] / "postgres"):
+        mounted += [folder, *folder.rglob("*")]
+    closed = [path for path in mounted if path.stat().st_mode & 0o055 != (0o055 if path.is_dir() else 0o044)]
+    assert not [path for path in closed if path.suffix != ".sh"], closed
+
+
+def test_git_sees_no_secret(unprepared: Path) -> None:
+    assert tools.run(["git", "init", "--quiet"], cwd=unprepared).returncode == 0
+    assert prepare(unprepared).returncode == 0
+    listed = tools.run(["git", "ls-files", "--others", "--exclude-standard"], cwd=unprepared).stdout.splitlines()
+    assert "compose.yaml" in listed
+    assert not [path for path in listed if path.startswith("secrets")]
 
 
 def test_everything_is_healthy(started: Boot) -> None:
@@ -202,6 +254,13 @@ def test_client_and_scheme_arrive(client: Client, logs: Logs) -> None:
     edge.client_and_scheme_arrive(client, logs)
 
 
+def test_nginx_is_believed_in_every_private_network(started: Boot) -> None:
+    """Docker may be told to take its networks from any of them (default-address-pools)."""
+    believed = execute(started, "service", "printenv", "FORWARDED_ALLOW_IPS").strip().split(",")
+    private = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}  # RFC 1918
+    assert set(believed) == private
+
+
 def test_all_replicas_answer(client: Client, logs: Logs, started: Boot) -> None:
     probes.all_replicas_answer(client, logs, started.containers("service"))
 
@@ -248,7 +307,8 @@ def test_migrations_ran_first(started: Boot) -> None:
     containers.came_before(started.containers("migrations")[0], started.containers("service"))
 
 
-def test_logs_are_json(started: Boot) -> None:
+def test_logs_are_json(started: Boot, client: Client, logs: Logs) -> None:
+    edge.odd_requests_are_logged(client, logs)
     for service in ("nginx", "service"):
         for text in outputs(started, service):
             probes.is_json_line_by_line(service, text)
@@ -362,7 +422,17 @@ class TestProbesCanFail:
         with pytest.raises(AssertionError, match="is not what one sees"):
             Symptom("port is already allocated").is_in("Bind for 127.0.0.1:80 failed")
 
-    @pytest.mark.parametrize("text", ["", "ready\n", '{"time": 1}\n{"level": "INFO"}\n', '["time"]\n'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "ready\n",
+            '{"time": 1, "status": 000}\n',
+            '{"time": 1, "path": "\ufffd"}\n',
+            '{"time": 1}\n{"level": "INFO"}\n',
+            '["time"]\n',
+        ],
+    )
     def test_other_logs(self, text: str) -> None:
         with pytest.raises(AssertionError):
             probes.is_json_line_by_line("log", text)
@@ -432,6 +502,11 @@ def test_a_secret_of_another_user(started: Boot, tmp_path: Path, symptom: Sympto
     symptom.is_in(hurt.run_with_secret(started, secret))
 
 
+@pytest.mark.shows('database "assistant" does not exist')
+def test_a_first_start_that_was_broken_off(started: Boot, symptom: Symptom) -> None:
+    symptom.is_in(hurt.half_made_database(started))
+
+
 @pytest.mark.shows("unable to get local issuer certificate")
 def test_curl_without_the_ca(started: Boot, symptom: Symptom) -> None:
     symptom.is_in(hurt.curl(started, "https://api.example.com/version"))
@@ -458,9 +533,30 @@ def test_another_name_without_tls(started: Boot, symptom: Symptom) -> None:
     symptom.is_in(hurt.curl(started, "--connect-to", there, "http://other.example.com/version"))
 
 
-@pytest.mark.shows("413 Request Entity Too Large")
+@pytest.mark.shows("The body is too large.")
 def test_a_body_above_the_limit(client: Client, symptom: Symptom) -> None:
-    symptom.is_in(client.request("POST", "/v1/documents", content={"text": "x" * 1_200_000}).text)
+    answer = client.request("POST", "/v1/documents", content={"text": "x" * 1_200_000})
+    edge.is_problem_of_nginx(answer, 413)
+    symptom.is_in(answer.text)
+
+
+def test_a_full_tmp_stops_no_ordinary_body(started: Boot, client: Client) -> None:
+    """That is what large bodies sent slowly do: they wait there until they are complete."""
+    execute(started, "nginx", "sh", "-c", "! cat /dev/zero 2>&1 >/tmp/full")
+    try:
+        assert client.request("POST", "/v1/documents", content={"text": "x" * 120_000}).status_code == 422
+        assert client.request("POST", "/v1/documents", content={"text": "x" * 200_000}).status_code >= 500
+    finally:
+        execute(started, "nginx", "rm", "/tmp/full")
+
+
+@pytest.mark.shows("The service does not answer in time.")
+def test_an_answer_that_comes_too_late(started: Boot, client: Client, symptom: Symptom) -> None:
+    with second_nginx(started, client, HASTY) as hasty, held_table(started):
+        answer = hasty.request("POST", "/v1/documents", content={"text": "Stored too late."})
+        edge.is_problem_of_nginx(answer, 504)
+        assert "retry-after" not in answer.headers
+        symptom.is_in(answer.text)
 
 
 @pytest.mark.shows("Perhaps out of memory?")
@@ -535,6 +631,15 @@ def test_a_request_that_has_begun_is_finished(started: Boot, client: Client) -> 
     assert codes == {0}, f"the service ended with {codes}"
     assert sql(started, f"SELECT text FROM documents WHERE id = '{identity}'") == LATE
     wait_for(lambda: probes.nginx_answers_for_it(client) is None, "nginx knows that the service is away", 5)
+
+
+def test_what_is_stored_or_searched_for_is_in_no_log(started: Boot, client: Client) -> None:
+    """Not even where it went wrong: a statement that counts as slow, and a request that nobody answers now."""
+    log_slow_statement(started, "rather private words")
+    assert client.get("/v1/search", params={"q": "private-question"}).status_code == 503
+    said = "".join(containers.said(container) for container in started.containers())
+    assert "SELECT $1" in said
+    assert "private" not in said
 
 
 def ready_is_red(boot: Boot) -> bool:
