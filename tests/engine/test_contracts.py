@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handbook import contracts
 from handbook.catalog import ROOT, Catalog
-from handbook.facts import settings, targets
-from handbook.facts.deployment import Facts
+from handbook.facts import Fact, code, env, nginx, postgres, settings, shell, targets
+from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
+from handbook.facts.workload import Workload
 from handbook.findings import Finding, HandbookError
 
 COMPOSE = "snippets/compose/production/compose.yaml"
@@ -109,8 +112,8 @@ CASES = (
     case(
         "environment.defaults",
         HEALTHCHECK,
-        '"127.0.0.1:8000").rpartition',
-        '"127.0.0.1:8001").rpartition',
+        'or "127.0.0.1:8000"',
+        'or "127.0.0.1:8001"',
     ),
     case(
         "environment.documented",
@@ -140,7 +143,7 @@ CASES = (
         "      disable: true\n",
         SERVICE_LINE,
     ),
-    case("health.present", COMPOSE, 'test: ["CMD", "pg_isready",', 'test: ["NONE"] #', POSTGRES_LINE),
+    case("health.present", COMPOSE, "test:\n        - CMD", "disable: true\n      test:\n        - CMD", POSTGRES_LINE),
     case("health.paths", HEALTHCHECK, '"/health/ready"', '"/health/steady"'),
     case("health.paths", COMPOSE, "8081/health/live", "8081/health/alive"),
     case("health.paths", COMPOSE, '"assistant.healthcheck"', '"assistant.health"'),
@@ -172,7 +175,7 @@ CASES = (
     case("health.timing", COMPOSE, "      timeout: 3s", "      timeout: 10s"),
     case("health.timing", COMPOSE, "      timeout: 5s", "      timeout: 2s"),
     case("health.timing", DOCKERFILE, "--timeout=3s", "--timeout=1s", (DOCKERFILE, "HEALTHCHECK")),
-    case("health.database", COMPOSE, '"--host=127.0.0.1", ', "", (COMPOSE, "pg_isready")),
+    case("health.database", COMPOSE, "--host=127.0.0.1 ", "", (COMPOSE, "        - CMD-SHELL")),
     case("images.pinned", COMPOSE, "image: nginx:1.30.6", "image: nginx:latest"),
     case("images.pinned", COMPOSE, "image: nginx:1.30.6", "image: nginx\n"),
     case("images.same", DOCKERFILE, "\n\nFROM python:3.13-slim-trixie\n", "\n\nFROM python:3.14-slim-trixie\n"),
@@ -221,7 +224,7 @@ CASES = (
     case(
         "ports.database",
         SETTINGS,
-        "    database_port: PositiveInt = 5432\n",
+        "    database_port: Annotated[PositiveInt, Field(le=65535)] = 5432\n",
         "",
         SERVICE_LINE,
         MIGRATIONS_LINE,
@@ -345,12 +348,12 @@ CASES = (
     case("timeouts.keepalive", NGINX, "        keepalive_timeout <n>s", "        keepalive_timeout 5s"),
     case("timeouts.keepalive", NGINX, "        keepalive_timeout <n>s;\n", "", (NGINX, "keepalive 32")),
     case("timeouts.keepalive", GUNICORN, "keepalive = <n>\n", "keepalive = 1\n", (NGINX, "        keepalive_timeout ")),
-    case("wiring.host", PREPARE, "${HOST:-api.example.com}", "${HOST:-www.example.com}"),
     case("wiring.host", WALKTHROUGH, "./prepare.sh api.example.com", "./prepare.sh www.example.com"),
     case("wiring.host", WALKTHROUGH, "--resolve api.example.com", "--resolve www.example.com"),
     case("wiring.host", WALKTHROUGH, "https://api.example.com/version", "https://api.example.org/version"),
     case("wiring.host", NGINX, "https://api.example.com$", "https://www.example.com$"),
     case("wiring.upstreams", NGINX, "server service:8000", "server backend:8000"),
+    case("wiring.upstreams", NGINX, "server service:8000 resolve", "server 127.0.0.1:8000"),
     case("wiring.upstreams", COMPOSE, "      - app\n      - data\n", "      - data\n", SERVICE_LINE),
     case("wiring.resolve", NGINX, "service:8000 resolve", "service:8000"),
     case("wiring.resolve", NGINX, "        zone service 64k;\n", "", (NGINX, "server service:8000")),
@@ -378,10 +381,10 @@ CASES = (
         "CREATE ROLE assistant",
         "CREATE ROLE helper",
         (ENV, "DATABASE_USER"),
-        (COMPOSE, "pg_isready"),
+        (COMPOSE, "        - CMD-SHELL"),
     ),
     case("wiring.role", INIT, "CREATE DATABASE assistant", "-- nothing", POSTGRES_LINE),
-    case("wiring.role", COMPOSE, '"--dbname=assistant"', '"--dbname=postgres"'),
+    case("wiring.role", COMPOSE, "--dbname=assistant &&", "--dbname=postgres &&", (COMPOSE, "        - CMD-SHELL")),
     case(
         "wiring.files",
         COMPOSE,
@@ -523,8 +526,8 @@ def test_a_target_that_limits_no_stop_is_found(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "message"),
     [
-        (COMPOSE, "image: nginx:", "image: caddy:", "a proxy is expected"),
-        (COMPOSE, "image: pgvector/pgvector:", "image: mariadb:", "a database is expected"),
+        (COMPOSE, "image: pgvector/pgvector:", "image: nginx:", "one proxy is expected, nginx and postgres have"),
+        (COMPOSE, "image: nginx:", "image: postgres:", "one database is expected"),
         (COMPOSE, "build: ../../service", "build: ../../other", "no file deploys the service"),
         (COMPOSE, "target: /etc/nginx/nginx.conf", "target: /etc/nginx/other.conf", "mount one"),
         (NGINX, "include shared/tls.conf", "include shared/gone.conf", "nginx.conf:18: nothing of the repository"),
@@ -562,6 +565,13 @@ def test_what_cannot_be_read_is_an_error(path: str, old: str, new: str, message:
         pytest.param(
             ((NGINX, "proxy_pass http://service;", "proxy_pass http://service/;"),), id="a path in proxy_pass"
         ),
+        pytest.param(
+            (
+                (NGINX, "server service:8000", "server backend:8000"),
+                (COMPOSE, "      - app\n      - data\n", "      app: {aliases: [backend]}\n      data:\n"),
+            ),
+            id="an alias",
+        ),
     ],
 )
 def test_accepts(edits: tuple[Edit, ...], tree: Tree) -> None:
@@ -575,3 +585,262 @@ def test_a_deployment_is_judged_without_a_repository(tree: Tree) -> None:
     judge: Callable[[Facts], list[Finding]] = contracts.load()["timeouts.ladder"]
     only = Facts(tree.facts().deployments, frozenset(), (), set(), set(), {})
     assert judge(only) == []
+
+
+DEVELOPMENT = {
+    "compose.yaml": """
+services:
+  service:
+    image: assistant:1.0.0
+    build: ../../service
+    ports: ["127.0.0.1:8000:8000"]
+    env_file: service.env
+    secrets: [database_password]
+    stop_grace_period: 40s
+  postgres:
+    image: <database>
+    command: postgres -c effective_cache_size=256MB
+    environment: {POSTGRES_PASSWORD_FILE: /run/secrets/database_password}
+    volumes: [../../postgres/init:/docker-entrypoint-initdb.d]
+    secrets: [database_password]
+    shm_size: 256m
+    mem_limit: 512m
+    healthcheck: {test: pg_isready --host=127.0.0.1, timeout: 5s}
+secrets: {database_password: {file: secrets/database_password}}
+""",
+    "service.env": "DATABASE_HOST=postgres\n",
+    "prepare.sh": "chmod 0444 secrets/database_password\n",
+    "walkthrough.sh": "curl http://127.0.0.1:8000/version\n",
+}
+FOLDER = "snippets/compose/development"
+
+
+def develop(tree: Tree) -> None:
+    """Add a stack without a proxy."""
+    database = tree.facts().deployments[0].database
+    assert database
+    assert database.workload.image
+    for name, text in DEVELOPMENT.items():
+        tree.edit(f"{FOLDER}/{name}", "", text.lstrip().replace("<database>", database.workload.image.value))
+
+
+def test_a_stack_without_a_proxy_is_judged(tree: Tree) -> None:
+    develop(tree)
+    assert tree.new_findings() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "old", "new"),
+    [
+        ("wiring.database", "service.env", "DATABASE_HOST=postgres", "DATABASE_HOST=db"),
+        ("timeouts.ladder", "service.env", "DATABASE_HOST=postgres", "GUNICORN_TIMEOUT=24\nDATABASE_HOST=postgres"),
+        ("health.paths", "walkthrough.sh", "/version", "/versions"),
+        ("ports.asked", "walkthrough.sh", "8000", "8001"),
+        ("environment.dead", "service.env", "DATABASE_HOST=postgres", "DATABASE_HOST=postgres\nLOG_LEVLE=info"),
+    ],
+)
+def test_a_stack_without_a_proxy_can_be_wrong(rule: str, name: str, old: str, new: str, tree: Tree) -> None:
+    develop(tree)
+    tree.edit(f"{FOLDER}/{name}", old, new)
+    assert {finding.rule for finding in tree.new_findings()} == {rule}
+
+
+def about(part: str) -> set[str]:
+    """The contracts that are only about deployments with a part."""
+    return {name for name, rule in contracts.load().items() if part in inspect.signature(rule).parameters}
+
+
+ONLY_ABOUT = {
+    "proxy": {
+        "headers.forwarded",
+        "health.inside",
+        "ports.bind",
+        "ports.published",
+        "ports.upstream",
+        "timeouts.connect",
+        "timeouts.keepalive",
+        "wiring.host",
+        "wiring.inside",
+        "wiring.resolve",
+        "wiring.upstreams",
+    },
+    "database": {
+        "connections.fit",
+        "connections.memory",
+        "health.database",
+        "ports.database",
+        "wiring.database",
+        "wiring.role",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("edit", "part"),
+    [((COMPOSE, "image: nginx:", "image: caddy:"), "proxy"), ((COMPOSE, "image: pgvector/", "image: x/x"), "database")],
+)
+def test_a_part_that_no_deployment_has_is_said(edit: Edit, part: str, tree: Tree) -> None:
+    tree.edit(*edit)
+    said = {finding.rule for finding in tree.new_findings() if f"no deployment has {part}" in finding.message}
+    assert said == about(part) == ONLY_ABOUT[part]
+
+
+def test_no_deployment_at_all_is_said() -> None:
+    found = contracts.judge(Facts([], frozenset(), (), set(), set(), {}))
+    per_deployment = {name for name, rule in contracts.load().items() if name not in OVER_ALL}
+    assert {finding.rule for finding in found} == per_deployment
+
+
+OVER_ALL = {"environment.documented", "images.same", "snippets.shown", "wiring.files"}
+
+VM = {
+    "nginx.conf": """
+worker_shutdown_timeout 38s;
+http {
+    include shared/timeouts.conf;
+    upstream service {
+        server unix:/run/assistant/http.sock;
+        keepalive 8;
+        keepalive_timeout 2s;
+    }
+    server {
+        listen 80;
+        server_name api.example.com;
+        return 308 https://api.example.com$request_uri;
+    }
+    server {
+        listen 443 ssl;
+        server_name api.example.com;
+        ssl_certificate /etc/letsencrypt/live/api.example.com/fullchain.pem;
+        ssl_certificate_key /etc/letsencrypt/live/api.example.com/privkey.pem;
+        include shared/forwarded.conf;
+        location / { proxy_pass http://service; }
+        location = /health/ready { proxy_pass http://unix:/run/assistant/http.sock:/health/ready; }
+        location /health { return 404; }
+    }
+}
+""",
+    "assistant.env": """
+DATABASE_HOST=127.0.0.1
+SECRETS_DIR=/etc/assistant/secrets
+WEB_CONCURRENCY=2
+GUNICORN_BIND=unix:/run/assistant/http.sock
+""",
+    "postgres": "postgres -c max_connections=60 -c effective_cache_size=768MB",
+    "init.sql": "CREATE ROLE assistant LOGIN;\nCREATE DATABASE assistant OWNER assistant;\n",
+    "walkthrough.sh": """
+curl --fail https://api.example.com/version
+curl --fail http://127.0.0.1:80/
+""",
+}
+
+
+def on_one_host(tree: Tree, edits: tuple[Edit, ...] = ()) -> Facts:
+    """Add a host where systemd runs everything to the deployments: no image, no network, no published port."""
+    texts = {name: text.lstrip() for name, text in VM.items()}
+    for name, old, new in edits:
+        assert old in texts[name], f"{name} does not say {old!r}"
+        texts[name] = texts[name].replace(old, new)
+    (tree.root / "vm").mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (tree.root / "vm" / name).write_text(text, encoding="utf-8")
+    maps = {"/etc/nginx/nginx.conf": "vm/nginx.conf", "/etc/nginx/shared": "snippets/nginx"}
+    conf = nginx.read(tree.root, "vm/nginx.conf", "/etc/nginx/nginx.conf", nginx.mapped(maps), tree.files)
+    words = [Fact(word, "vm/postgres", 1) for word in texts["postgres"].split()]
+    source = code.read(tree.root, "snippets/service", tree.files)
+
+    def unit(name: str, *reachable_as: str, **more: Any) -> Workload:
+        grace = Fact(40.0, f"vm/{name}.service", 2)
+        at = Fact(name, f"vm/{name}.service", 1)
+        return Workload(at, reachable_as={*reachable_as}, stop_grace_seconds=grace, **more)
+
+    environment = env.read(tree.root, "vm/assistant.env")
+    password = "/etc/assistant/secrets/database_password"
+    own = {"environment": environment, "secrets": {password: Fact(password, "vm/assistant.service", 3)}}
+    local = ("127.0.0.1", "localhost")
+    proxy = unit("nginx", *local, secrets={file.value: file for file in conf.files})
+    service, migrations = unit("assistant", *local, **own), unit("migrations", **own)
+    memory = Fact(2**30, "vm/postgresql.service", 3)
+    database = unit("postgresql", *local, "/var/run/postgresql", memory_bytes=memory)
+    facts = tree.facts()
+    facts.deployments.append(
+        Deployment(
+            at=Fact("vm", "vm/assistant.service", 1),
+            proxy=Proxy(proxy, conf),
+            service=Service(service, source),
+            database=Database(database, postgres.flags(words), postgres.scripts(tree.root, ["vm/init.sql"])),
+            workloads=[proxy, service, migrations, database],
+            jobs=[Service(migrations, source)],
+            scripts=[shell.read(tree.root, "vm/walkthrough.sh")],
+            secrets=None,
+        )
+    )
+    return facts
+
+
+TCP: tuple[Edit, ...] = (
+    ("nginx.conf", "unix:/run/assistant/http.sock;", "127.0.0.1:8000;"),
+    ("nginx.conf", "unix:/run/assistant/http.sock:", "127.0.0.1:8000"),
+    ("assistant.env", "unix:/run/assistant/http.sock", "127.0.0.1:8000"),
+)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param((), id="a socket"),
+        pytest.param(TCP, id="a port"),
+        pytest.param((*TCP, ("nginx.conf", "server 127.0.0.1", "server localhost")), id="localhost"),
+        pytest.param((("assistant.env", "HOST=127.0.0.1", "HOST=/var/run/postgresql"),), id="the database's socket"),
+        pytest.param((("postgres", "postgres -c", "postgres -c listen_addresses=localhost,::1 -c"),), id="listens"),
+    ],
+)
+def test_one_host_is_judged(edits: tuple[Edit, ...], tree: Tree) -> None:
+    assert set(contracts.judge(on_one_host(tree, edits))) - tree.before == set()
+
+
+@pytest.mark.parametrize(
+    ("edits", "found"),
+    [
+        (
+            (("assistant.env", "http.sock", "other.sock"),),
+            {("ports.upstream", "nginx.conf", 5), ("ports.upstream", "nginx.conf", 21)},
+        ),
+        ((("nginx.conf", "http.sock:/", "other.sock:/"),), {("ports.upstream", "nginx.conf", 21)}),
+        (
+            (("assistant.env", "GUNICORN_BIND=unix:/run/assistant/http.sock\n", ""),),
+            {("ports.upstream", "nginx.conf", 5), ("ports.upstream", "nginx.conf", 21)},
+        ),
+        ((*TCP, ("assistant.env", "127.0.0.1:8000", "0.0.0.0:8000")), {("ports.published", "assistant.env", 4)}),
+        ((("postgres", "postgres -c", "postgres -c listen_addresses=* -c"),), {("ports.published", "postgres", 1)}),
+        (
+            (("nginx.conf", "listen ", "listen 127.0.0.1:"), ("walkthrough.sh", "curl --fail https", "# https")),
+            {("ports.published", "nginx.service", 1), ("wiring.host", "nginx.conf", 1)},
+        ),
+        (
+            (*TCP, ("nginx.conf", "server 127.0.0.1:8000", "server backend:8000")),
+            {
+                ("wiring.upstreams", "nginx.conf", 5),
+                ("wiring.resolve", "nginx.conf", 5),
+                ("ports.bind", "assistant.env", 4),
+            },
+        ),
+        ((("assistant.env", "HOST=127.0.0.1", "HOST=10.0.0.9"),), {("wiring.database", "assistant.env", 1)}),
+        ((("walkthrough.sh", "127.0.0.1:80/", "127.0.0.1:9000/"),), {("ports.asked", "walkthrough.sh", 2)}),
+        ((("walkthrough.sh", "example.com/", "example.com:5432/"),), {("ports.asked", "walkthrough.sh", 1)}),
+        ((("nginx.conf", "location /health {", "location /healthy {"),), {("health.inside", "nginx.conf", 20)}),
+        ((("postgres", "=60", "=30"),), {("connections.fit", "postgres", 1)}),
+        ((("nginx.conf", "timeout 38s", "timeout 41s"),), {("timeouts.stop", "nginx.conf", 1)}),
+    ],
+)
+def test_one_host_can_be_wrong(edits: tuple[Edit, ...], found: set[tuple[str, str, int]], tree: Tree) -> None:
+    findings = set(contracts.judge(on_one_host(tree, edits))) - tree.before
+    assert {(finding.rule, finding.path.removeprefix("vm/"), finding.line) for finding in findings} == found
+
+
+def test_a_target_with_no_image_no_network_and_no_secret_files_keeps_nothing_in_silence(tree: Tree) -> None:
+    facts = on_one_host(tree)
+    facts.deployments = facts.deployments[-1:]
+    said = {finding.rule for finding in contracts.judge(facts) if "nothing to compare" in finding.message}
+    assert said == about("image") | about("networks") | about("secrets") | {"images.pinned"}
+    assert {"images.built", "wiring.inside", "secrets.made", "health.present"} <= said

@@ -57,7 +57,11 @@ def write(root: Path, path: str, text: str) -> str:
         (quantities.address, "8443", Address("", 8443)),
         (quantities.address, "*:80", Address("", 80)),
         (quantities.address, "[::1]:80", Address("::1", 80)),
-        (quantities.address, "unix:/run/service.sock", Address("", None)),
+        (quantities.address, "unix:/run/service.sock", Address("", None, "/run/service.sock")),
+        (quantities.address, "unix:///run/service.sock", Address("", None, "/run/service.sock")),
+        (quantities.address, "unix:/run/service.sock:/uri", Address("", None, "/run/service.sock")),
+        (quantities.published, "443", 443),
+        (quantities.published, "8000-8010", 8000),
         (quantities.ports, "8000", [Port(None, 8000)]),
         (quantities.ports, "443:8443", [Port(443, 8443)]),
         (quantities.ports, "127.0.0.1:443:8443", [Port(443, 8443, "127.0.0.1")]),
@@ -85,7 +89,11 @@ def test_quantities(read: Any, text: str, value: object) -> None:
         (quantities.address, "service"),
         (quantities.address, "service:99999"),
         (quantities.address, "a:b:c"),
+        (quantities.address, "unix:"),
+        (quantities.published, "8010-8000"),
+        (quantities.published, "http"),
         (quantities.ports, "80-82:8080-8081"),
+        (quantities.ports, "81-80:81-80"),
         (quantities.ports, "http"),
         (quantities.ports, "70000"),
     ],
@@ -101,6 +109,19 @@ def test_quantities_that_are_none(read: Any, text: str) -> None:
 )
 def test_loopback(host: str, is_loopback: bool) -> None:
     assert Address(host, 80).is_loopback is is_loopback
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (Address("service", 8000), "service:8000"),
+        (Address("::1", 80), "[::1]:80"),
+        (Address("", 8000), "port 8000"),
+        (Address("", None, "/run/a.sock"), "unix:/run/a.sock"),
+    ],
+)
+def test_an_address_reads_well(address: Address, text: str) -> None:
+    assert str(address) == text
 
 
 def test_a_fact_that_cannot_be_read_names_its_place() -> None:
@@ -207,6 +228,29 @@ class TestCompose:
         files = ["snippets/stack/a", "snippets/code/Dockerfile", "snippets/codes", "snippets/other"]
         assert compose.closure(stack, files) == {"snippets/stack/a", "snippets/code/Dockerfile"}
 
+    def test_reads_who_reaches_whom(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "compose.yaml",
+            """
+            services:
+              a: {container_name: first, networks: {front: {aliases: [one, two]}, default: }}
+              b: {networks: [front]}
+              c: {networks: []}
+              d: {networks: [default]}
+            networks: {front: {internal: true}}
+            """,
+        )
+        a, b, c, d = compose.read(tmp_path, path).workloads.values()
+        assert a.reachable_as == {"a", "first", "one", "two"}
+        assert b.reachable_as == {"b"}
+        assert {name: internal.value for name, internal in a.networks.items()} == {"front": True, "default": False}
+        assert list(c.networks) == list(d.networks) == ["default"]
+        assert a.meets(b)
+        assert a.meets(c)
+        assert c.meets(d)
+        assert not b.meets(c)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -250,18 +294,23 @@ class TestNginx:
                     server_name one two;
                     location / { proxy_pass http://pool/x; }
                     location = /slow { proxy_read_timeout 1m 30s; proxy_set_header A b; proxy_pass http://b:81; }
+                    location = /near { proxy_pass http://unix:/run/b.sock:/uri; }
                 }
             }
             """,
             timeouts="# first\nproxy_read_timeout 7;\n",
         )
-        root, slow = found.servers[0].locations
+        root, slow, near = found.servers[0].locations
         assert root.timeouts["proxy_read_timeout"] == Fact(7, "shared/timeouts.conf", 2)
         assert root.timeouts["proxy_connect_timeout"] == Fact(60, "conf/nginx.conf", 8)
         assert slow.timeouts["proxy_read_timeout"] == Fact(90, "conf/nginx.conf", 9)
         assert set(root.request_headers) == {"host"}
         assert set(slow.request_headers) == {"a"}
-        assert [target.value for target in found.targets(root)] == [Address("a", 80), Address("", None)]
+        assert [target.value for target in found.targets(root)] == [
+            Address("a", 80),
+            Address("", None, "/run/a.sock"),
+        ]
+        assert [target.value for target in found.targets(near)] == [Address("", None, "/run/b.sock")]
         assert [target.value for target in found.targets(slow)] == [Address("b", 81)]
         assert [name.value for name in found.servers[0].names] == ["one", "two"]
         assert found.servers[0].listens[0].value == Address("", 80)

@@ -1,7 +1,9 @@
 """Rules over facts of several files: plain functions that take facts and return findings.
 
 Each module here holds one theme. A function whose name stands in the module's `CONTRACTS` is a contract; its docstring
-says the rule and where it comes from. A contract that finds nothing to compare says so: it never passes in silence.
+says the rule and where it comes from. A rule names the parts of a deployment that it is about as parameters, and
+deployments without one of them are left out. A contract that finds nothing to compare says so: it never passes in
+silence.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 from typing import Any, NamedTuple
 
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment, Facts
+from handbook.facts.deployment import Facts
 from handbook.findings import Finding
 
 Contract = Callable[[Facts], list[Finding]]
@@ -27,14 +30,36 @@ class Wrong(NamedTuple):
     hint: str
 
 
-def contract(rule: Callable[[Deployment], Iterator[Wrong]]) -> Contract:
-    """Turn a rule over one deployment into a contract: it judges them all, and its findings carry its name."""
+def contract(rule: Callable[..., Iterator[Wrong]]) -> Contract:
+    """Turn a rule over one deployment into a contract: it judges them all, and its findings carry its name.
+
+    The rule takes the deployment and may take parts of it by their names there, such as `proxy`: it judges only the
+    deployments where none of them is None. When that is no deployment at all, the contract finds just this.
+    """
+    parts = [name for name in signature(rule).parameters if name != "deployment"]
 
     @wraps(rule)
     def judge(facts: Facts) -> list[Finding]:
-        return _findings(rule, (wrong for deployment in facts.deployments for wrong in rule(deployment)))
+        return _findings(rule, _judged(rule, parts, facts))
 
     return judge
+
+
+def _judged(rule: Callable[..., Iterator[Wrong]], parts: list[str], facts: Facts) -> Iterator[Wrong]:
+    compared = False
+    for deployment in facts.deployments:
+        given = {name: getattr(deployment, name) for name in parts}
+        if None not in given.values():
+            compared = True
+            yield from rule(deployment, **given)
+    if not compared:
+        yield nothing(facts, f"no deployment has {' and '.join(parts)}" if parts else "there is no deployment")
+
+
+def nothing(facts: Facts, reason: str) -> Wrong:
+    """What a contract finds when there is nothing that it could compare."""
+    at = facts.deployments[0].at if facts.deployments else Fact("", "snippets", 0)
+    return Wrong(at, f"{reason}, so there is nothing to compare", "add one, or take the contract away")
 
 
 def contract_of_all(rule: Callable[[Facts], Iterator[Wrong]]) -> Contract:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from handbook.contracts import Wrong, contract
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment
+from handbook.facts.deployment import Database, Deployment
 from handbook.facts.quantities import size_bytes, whole
 
 # During a release the old replicas still run while the new ones start.
@@ -17,13 +17,13 @@ MOST_SHARED = 0.4
 
 
 @contract
-def fit(deployment: Deployment) -> Iterator[Wrong]:
+def fit(deployment: Deployment, database: Database) -> Iterator[Wrong]:
     """Replicas x processes x (pool + overflow), twice for a release, with migrations and the reserved ones, fit.
 
     A pool belongs to a process: https://docs.sqlalchemy.org/en/21/core/pooling.html#using-connection-pools-with-multiprocessing;
     https://www.postgresql.org/docs/18/runtime-config-connection.html#GUC-MAX-CONNECTIONS
     """
-    service, database = deployment.service, deployment.database
+    service = deployment.service
     size, overflow = service.number("database_pool_size"), service.number("database_pool_overflow")
     if size is None or overflow is None:
         yield Wrong(
@@ -46,13 +46,12 @@ def fit(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def memory(deployment: Deployment) -> Iterator[Wrong]:
+def memory(deployment: Deployment, database: Database) -> Iterator[Wrong]:
     """What the database is told to use fits into what it gets.
 
     https://www.postgresql.org/docs/18/runtime-config-resource.html; an index is built by workers that share
     maintenance_work_mem in /dev/shm: https://github.com/pgvector/pgvector#index-build-time
     """
-    database = deployment.database
     limit, shared_memory = database.workload.memory_bytes, database.workload.shm_bytes
     if limit is None:
         yield Wrong(database.workload.name, "nothing limits the memory of the database", "set a limit")

@@ -22,11 +22,12 @@ def dead(deployment: Deployment) -> Iterator[Wrong]:
     for service in deployment.services:
         code = service.code
         known = {setting.name.value for setting in code.settings} | {lookup.value.name for lookup in code.lookups}
-        image = code.dockerfile.environment if code.dockerfile else {}
+        image = service.dockerfile.environment if service.dockerfile else {}
         for name, value in (*image.items(), *service.workload.environment.items()):
             if name not in known and not _OTHERS.fullmatch(name):
                 yield Wrong(value, f"the service reads no {name}", "take it away, or correct its name")
-    for name, value in deployment.database.workload.environment.items():
+    database = deployment.database.workload.environment if deployment.database else {}
+    for name, value in database.items():
         if name not in postgres.VARIABLES:
             yield Wrong(value, f"the image of the database reads no {name}", "take it away, or correct its name")
 

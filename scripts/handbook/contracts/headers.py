@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 from handbook.contracts import Wrong, contract
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment
+from handbook.facts.deployment import Deployment, Proxy
 
 # What the outermost proxy writes over whatever a client sent.
 WRITTEN = {"host": "$host", "x-forwarded-for": "$remote_addr", "x-forwarded-proto": "$scheme"}
 
 
 @contract
-def forwarded(deployment: Deployment) -> Iterator[Wrong]:
+def forwarded(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """Every location that passes requests on writes the client's host, address and scheme, over what the client sent.
 
     A level with one proxy_set_header of its own inherits none, and $proxy_add_x_forwarded_for keeps what was forged:
     https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
     """
-    passing = deployment.proxy.nginx.passing
+    passing = proxy.nginx.passing
     if not passing:
-        at = Fact("", deployment.proxy.nginx.path, 1)
+        at = Fact("", proxy.nginx.path, 1)
         yield Wrong(at, "the proxy passes no request to the service", "add a proxy_pass")
     for _, location in passing:
         for name, value in WRITTEN.items():

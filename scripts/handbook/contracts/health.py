@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from handbook.contracts import Wrong, contract
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment
+from handbook.facts.deployment import Database, Deployment, Proxy
 from handbook.facts.health import HealthCheck
 from handbook.facts.nginx import Server
 from handbook.facts.workload import Workload
@@ -17,13 +17,14 @@ INSIDE_ONLY = ("/health/deep", "/metrics")
 
 
 @contract
-def present(deployment: Deployment) -> Iterator[Wrong]:
-    """Proxy, service and database each have a health check: start order and restarts depend on it.
+def present(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
+    """Proxy, service and database, in containers, each have a health check: start order and restarts depend on it.
 
     https://docs.docker.com/compose/how-tos/startup-order/
     """
-    for workload in (deployment.proxy.workload, deployment.database.workload):
-        if workload.health is None:
+    for part in (deployment.proxy, deployment.database):
+        if part and part.workload.in_container and part.workload.health is None:
+            workload = part.workload
             yield Wrong(workload.name, f"nothing checks the health of {workload.name.value}", "add a health check")
     if not deployment.service.health:
         workload = deployment.service.workload
@@ -33,7 +34,7 @@ def present(deployment: Deployment) -> Iterator[Wrong]:
 @contract
 def paths(deployment: Deployment) -> Iterator[Wrong]:
     """What health checks, walkthroughs and the proxy's exact locations ask is a route, or the proxy's own answer."""
-    service, nginx = deployment.service, deployment.proxy.nginx
+    service = deployment.service
     for asked in _asked_of_service(deployment):
         if not _is_route(deployment, asked.value):
             yield Wrong(asked, f"the service has no route {asked.value}", "ask one that it has")
@@ -41,10 +42,16 @@ def paths(deployment: Deployment) -> Iterator[Wrong]:
         if check.module and check.module not in service.code.checks:
             message = f"python -m {check.module} asks nothing that can be read, or is not there"
             yield Wrong(check.test, message, "name a module that asks over HTTP")
+    if deployment.proxy:
+        yield from _paths_of_proxy(deployment, deployment.proxy)
+
+
+def _paths_of_proxy(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+    nginx = proxy.nginx
     for _, location in nginx.passing:
         if location.modifier == "=" and not _is_route(deployment, location.at.value):
             yield Wrong(location.at, f"the service has no route {location.at.value}", "name one that it has")
-    check = deployment.proxy.workload.health
+    check = proxy.workload.health
     for request in check.requests if check else ():
         servers = nginx.listening(request.value.address.port or 0)
         if servers and not any(_answers(server, request.value.path) for server in servers):
@@ -58,7 +65,7 @@ def paths(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def inside(deployment: Deployment) -> Iterator[Wrong]:
+def inside(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """The proxy passes nothing on that tells about dependencies, whatever is put behind the path.
 
     https://nginx.org/en/docs/http/ngx_http_core_module.html#location: a prefix matches everything that begins with it.
@@ -68,7 +75,7 @@ def inside(deployment: Deployment) -> Iterator[Wrong]:
         at = deployment.service.code.at
         yield Wrong(at, f"the service has none of the routes {', '.join(INSIDE_ONLY)}", "name them in this contract")
     for route in private:
-        for server in deployment.proxy.nginx.servers:
+        for server in proxy.nginx.servers:
             location = server.location(route.value)
             if server.is_public and location and location.passes_to:
                 message = f"this location passes {route.value} on to everybody"
@@ -94,12 +101,12 @@ def timing(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def database(deployment: Deployment) -> Iterator[Wrong]:
+def database(deployment: Deployment, database: Database) -> Iterator[Wrong]:
     """The database is asked over TCP: while it is made, a server answers on the socket only and looks ready.
 
     https://github.com/docker-library/postgres/blob/master/docker-entrypoint.sh (docker_temp_server_start)
     """
-    check = deployment.database.workload.health
+    check = database.workload.health
     if check and "pg_isready" in check.words and not (check.option("host") or "-h" in check.words):
         yield Wrong(check.test, "pg_isready asks the socket, which answers while the database is made", "add --host")
 
@@ -111,16 +118,20 @@ def _checks(deployment: Deployment) -> Iterator[HealthCheck]:
 
 
 def _asked_of_service(deployment: Deployment) -> Iterator[Fact[str]]:
-    """Every path that is asked of the service."""
+    """Every path that is asked of the service: by its checks, inside of it, through the proxy or, without one, from
+    outside."""
     service = deployment.service
+    published = set() if deployment.proxy else {port.value.published for port in service.workload.ports}
     for check in service.health:
         yield from (request.having(request.value.path) for request in check.requests)
         if check.module in service.code.checks:
             yield from service.code.checks[check.module].paths
     for script in deployment.scripts:
         for request in script.requests:
-            through_proxy = request.value.inside is None and request.value.address.host in deployment.hosts
-            if through_proxy or request.value.inside == service.workload.name.value:
+            address = request.value.address
+            asks_it = address.host in deployment.hosts or address.port in published
+            from_outside = request.value.inside is None and asks_it
+            if from_outside or request.value.inside == service.workload.name.value:
                 yield request.having(request.value.path)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from handbook.contracts import Wrong, contract, contract_of_all, place
+from handbook.contracts import Wrong, contract, contract_of_all, nothing, place
 from handbook.facts import Fact
 from handbook.facts.deployment import Deployment, Facts
 
@@ -32,7 +32,10 @@ def pinned(facts: Facts) -> Iterator[Wrong]:
 
     https://docs.docker.com/build/building/best-practices/#pin-base-image-versions
     """
-    for image in _images(facts):
+    images = list(_images(facts))
+    if not images:
+        yield nothing(facts, "no deployment has an image")
+    for image in images:
         name = parts(image.value)
         if not name.digest and name.tag in ("", "latest"):
             yield Wrong(image, f"the image {image.value} is not pinned", "name a version")
@@ -56,32 +59,32 @@ def same(facts: Facts) -> Iterator[Wrong]:
 
 
 @contract
-def built(deployment: Deployment) -> Iterator[Wrong]:
+def built(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
     """What is built from one folder has one name, and its tag is the version of the package in it."""
     name = deployment.service.workload.image
     version = deployment.service.code.version
     if version is None:
         yield Wrong(deployment.service.code.at, "the package has no __version__", "give it one in its __init__.py")
     for service in deployment.services:
-        image = service.workload.image
-        if image is None:
+        own = service.workload.image
+        if own is None:
             yield Wrong(service.workload.name, "what is built here has no name", "name it with `image`")
             continue
-        if name and parts(image.value).repository != parts(name.value).repository:
-            yield Wrong(image, f"{image.value} here is {name.value} in {place(name)}", "write the same name")
-        if version and parts(image.value).tag != version.value:
-            message = f"the image is {image.value}, the package is {version.value} ({place(version)})"
-            yield Wrong(image, message, "write the version of the package")
+        if name and parts(own.value).repository != parts(name.value).repository:
+            yield Wrong(own, f"{own.value} here is {name.value} in {place(name)}", "write the same name")
+        if version and parts(own.value).tag != version.value:
+            message = f"the image is {own.value}, the package is {version.value} ({place(version)})"
+            yield Wrong(own, message, "write the version of the package")
 
 
 @contract
-def user(deployment: Deployment) -> Iterator[Wrong]:
+def user(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
     """The image runs as a numeric user that is not root, and the target runs it as the same.
 
     Only a number can be checked by Kubernetes' runAsNonRoot and be given files on a host:
     https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
     """
-    dockerfile = deployment.service.code.dockerfile
+    dockerfile = deployment.service.dockerfile
     if dockerfile is None:
         if build := deployment.service.workload.build:
             yield Wrong(build, f"there is no Dockerfile in {build.value}", "add one, or correct the path")
@@ -104,7 +107,7 @@ def _images(facts: Facts) -> Iterator[Fact[str]]:
     """Every image that is run or built upon, each place once."""
     seen: set[Fact[str]] = set()
     for deployment in facts.deployments:
-        dockerfile = deployment.service.code.dockerfile
+        dockerfile = deployment.service.dockerfile
         named = [workload.image for workload in deployment.workloads if workload.image]
         for image in [*named, *(dockerfile.bases if dockerfile else ())]:
             if image not in seen:

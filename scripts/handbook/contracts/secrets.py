@@ -23,7 +23,8 @@ def plain(deployment: Deployment) -> Iterator[Wrong]:
             if value:
                 message = f"{setting.name.value} is a secret and stands in the environment"
                 yield Wrong(value, message, f"mount it as {service.secret_path(setting)}")
-    for name, value in deployment.database.workload.environment.items():
+    database = deployment.database.workload.environment if deployment.database else {}
+    for name, value in database.items():
         if name.endswith("PASSWORD"):
             yield Wrong(value, f"{name} is a secret and stands in the environment", f"use {name}_FILE")
 
@@ -65,17 +66,17 @@ def used(deployment: Deployment) -> Iterator[Wrong]:
                 message = f"{workload.name.value} gets {path} and does not read it"
                 yield Wrong(source, message, "take it away, or correct its name")
     given = {source.value for workload in deployment.workloads for source in workload.secrets.values()}
-    for name, file in deployment.secrets.items():
+    for name, file in (deployment.secrets or {}).items():
         if file.value not in given:
             yield Wrong(file, f"no workload gets the secret {name}", "take it away, or give it to its reader")
 
 
 @contract
-def made(deployment: Deployment) -> Iterator[Wrong]:
+def made(deployment: Deployment, secrets: dict[str, Fact[str]]) -> Iterator[Wrong]:
     """Every secret's file is made by a script beside the target: none of them is in the repository."""
-    if not deployment.secrets:
+    if not secrets:
         yield Wrong(deployment.at, "the target defines no secrets", "give passwords and keys as secrets")
-    for name, file in deployment.secrets.items():
+    for name, file in secrets.items():
         if _made(deployment, file.value) is None:
             yield Wrong(file, f"no script makes {file.value} for the secret {name}", "make it, or correct the path")
 
@@ -101,9 +102,11 @@ def readable(deployment: Deployment) -> Iterator[Wrong]:
 
 def _reads(deployment: Deployment) -> Iterator[tuple[Workload, Fact[str]]]:
     """Every path that files of the proxy and of the database read secrets from."""
-    for path in deployment.proxy.nginx.files:
-        yield deployment.proxy.workload, path
+    if proxy := deployment.proxy:
+        yield from ((proxy.workload, path) for path in proxy.nginx.files)
     database = deployment.database
+    if database is None:
+        return
     for path in database.made.secrets:
         yield database.workload, path
     for name, value in database.workload.environment.items():

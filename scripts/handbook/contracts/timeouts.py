@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from handbook.contracts import Wrong, contract, place
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment
+from handbook.facts.deployment import Deployment, Proxy
 
 STATEMENT, REQUEST = "database_statement_timeout_seconds", "request_timeout_seconds"
 POOL, CONNECT = "database_pool_timeout_seconds", "database_connect_timeout_seconds"
@@ -37,7 +37,7 @@ def ladder(deployment: Deployment) -> Iterator[Wrong]:
         if lower.value > higher.value or (lower.value == higher.value and not equal_is_fine):
             yield _too_long(low, lower, high, higher)
     low, lower = steps[-1]
-    for higher in _read_timeouts(deployment):
+    for higher in _read_timeouts(deployment.proxy):
         if lower.value >= higher.value:
             yield _too_long(low, lower, "proxy_read_timeout", higher)
 
@@ -51,8 +51,11 @@ def stop(deployment: Deployment) -> Iterator[Wrong]:
     """
     graceful = deployment.service.server_number("graceful_timeout")
     yield from _below("gunicorn's graceful_timeout", graceful, deployment.service.workload.stop_grace_seconds)
-    grace, shutdown = deployment.proxy.workload.stop_grace_seconds, deployment.proxy.nginx.shutdown_seconds
-    for read in _read_timeouts(deployment):
+    proxy = deployment.proxy
+    if proxy is None:
+        return
+    grace, shutdown = proxy.workload.stop_grace_seconds, proxy.nginx.shutdown_seconds
+    for read in _read_timeouts(proxy):
         if shutdown and read.value >= shutdown.value:
             yield _too_long("proxy_read_timeout", read, "worker_shutdown_timeout", shutdown)
         if shutdown is None:
@@ -87,12 +90,12 @@ def waits(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def connect(deployment: Deployment) -> Iterator[Wrong]:
+def connect(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """The proxy gives up connecting well before it gives up waiting for an answer, so that it can try a replica.
 
     https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_connect_timeout
     """
-    for _, location in deployment.proxy.nginx.passing:
+    for _, location in proxy.nginx.passing:
         timeouts = location.timeouts
         connecting, reading = timeouts["proxy_connect_timeout"], timeouts["proxy_read_timeout"]
         if connecting.value >= reading.value:
@@ -100,23 +103,23 @@ def connect(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def keepalive(deployment: Deployment) -> Iterator[Wrong]:
+def keepalive(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """The proxy gives up an idle connection before the service closes it: a request sent meanwhile would be lost.
 
     https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout,
     https://gunicorn.org/reference/settings/#keepalive
     """
     closes = deployment.service.server_number("keepalive")
-    for upstream in deployment.proxy.nginx.upstreams.values():
+    for upstream in proxy.nginx.upstreams.values():
         if upstream.keepalive_seconds.value >= closes.value:
             yield _too_long(
                 "the upstream's keepalive_timeout", upstream.keepalive_seconds, "gunicorn's keepalive", closes
             )
 
 
-def _read_timeouts(deployment: Deployment) -> list[Fact[float]]:
+def _read_timeouts(proxy: Proxy | None) -> list[Fact[float]]:
     """How long the proxy waits for an answer, each place once."""
-    found = (location.timeouts["proxy_read_timeout"] for _, location in deployment.proxy.nginx.passing)
+    found = (location.timeouts["proxy_read_timeout"] for _, location in (proxy.nginx.passing if proxy else ()))
     return list(dict.fromkeys(found))
 
 

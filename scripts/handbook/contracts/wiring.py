@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from handbook.contracts import Wrong, contract, contract_of_all, place
 from handbook.facts import Fact, quantities, shell
-from handbook.facts.deployment import Deployment, Facts
+from handbook.facts.deployment import Database, Deployment, Facts, Proxy
 from handbook.facts.workload import Workload
 
 
 @contract
-def host(deployment: Deployment) -> Iterator[Wrong]:
+def host(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """The name that the proxy answers to is the one in the certificate's script, in walkthroughs and in redirects."""
-    nginx = deployment.proxy.nginx
+    nginx = proxy.nginx
     if not deployment.hosts:
         yield Wrong(Fact("", nginx.path, 1), "the proxy answers to no name", "give its server a server_name")
         return
@@ -30,34 +30,37 @@ def host(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def upstreams(deployment: Deployment) -> Iterator[Wrong]:
-    """What the proxy passes requests to is the service, in a network that both are in.
+def upstreams(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+    """What the proxy passes requests to is the service, by a name of it, in a network that both are in.
 
+    Which Unix socket is asked is the business of `ports.upstream`; that two containers see one is not read here.
     https://docs.docker.com/compose/how-tos/networking/
     """
-    nginx, service = deployment.proxy.nginx, deployment.service.workload
+    nginx, service = proxy.nginx, deployment.service.workload
     for _, location in nginx.passing:
         for target in nginx.targets(location):
-            host = target.value.host
-            if quantities.is_ip(host) or not host:
+            host, known = target.value.host, target.value.host in service.reachable_as
+            # Whose address an IP is can't be read, but a loopback is one's own.
+            elsewhere = quantities.is_ip(host) and not target.value.is_loopback
+            if target.value.socket or (elsewhere and not known):
                 continue
-            if host != service.name.value:
-                message = f"the proxy asks {host}, the service is called {service.name.value} ({place(service.name)})"
-                yield Wrong(target, message, "write the same name in both")
-            elif not _meet(deployment.proxy.workload, service):
+            if not known:
+                message = f"the proxy asks {host}, {_reached(service)}"
+                yield Wrong(target, message, "write a name by which it is reached")
+            elif not proxy.workload.meets(service):
                 yield Wrong(service.name, "proxy and service are in no network together", "put both in one")
 
 
 @contract
-def resolve(deployment: Deployment) -> Iterator[Wrong]:
+def resolve(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     """A service with replicas is looked up again and again: a name looked up once at the start misses those that come.
 
     `resolve` needs `zone` and a `resolver`: https://nginx.org/en/docs/http/ngx_http_upstream_module.html#resolve
     """
-    nginx = deployment.proxy.nginx
+    nginx = proxy.nginx
     for _, location in nginx.passing:
         for target in nginx.targets(location):
-            if quantities.is_ip(target.value.host) or not target.value.host:
+            if target.value.is_loopback or quantities.is_ip(target.value.host):
                 continue
             again = any(upstream.resolves.get(target) for upstream in nginx.upstreams.values())
             if not again or nginx.resolver is None:
@@ -66,38 +69,38 @@ def resolve(deployment: Deployment) -> Iterator[Wrong]:
 
 
 @contract
-def database(deployment: Deployment) -> Iterator[Wrong]:
+def database(deployment: Deployment, database: Database) -> Iterator[Wrong]:
     """The host of the database is the database, in a network that it shares with everybody who asks it."""
-    target = deployment.database.workload
+    target = database.workload
     for service in deployment.services:
         asked = service.effective("database_host")
         if asked is None:
             yield Wrong(service.workload.name, "nothing says where the database is", "set DATABASE_HOST")
-        elif asked.value != target.name.value:
-            message = (
-                f"the service asks {asked.value}, the database is called {target.name.value} ({place(target.name)})"
+        elif asked.value not in target.reachable_as:
+            yield Wrong(
+                asked, f"the service asks {asked.value}, {_reached(target)}", "write a name by which it is reached"
             )
-            yield Wrong(asked, message, "write the same name in both")
-        elif not _meet(service.workload, target):
+        elif not service.workload.meets(target):
             message = f"{service.workload.name.value} and {target.name.value} are in no network together"
             yield Wrong(service.workload.name, message, "put both in one")
 
 
 @contract
-def role(deployment: Deployment) -> Iterator[Wrong]:
+def role(deployment: Deployment, database: Database) -> Iterator[Wrong]:
     """The role and the database that the service asks for are those that are made, and those that are checked."""
-    found = deployment.database
-    made = {"database_user": found.made.roles, "database_name": found.made.databases}
+    made = {"database_user": database.made.roles, "database_name": database.made.databases}
     variables = {"database_user": "POSTGRES_USER", "database_name": "POSTGRES_DB"}
     options = {"database_user": "username", "database_name": "dbname"}
     for field, there in made.items():
-        variable = found.workload.environment.get(variables[field])
+        variable = database.workload.environment.get(variables[field])
         known = [*there, *([variable] if variable else [])]
         if not known:
-            yield Wrong(found.workload.name, f"nothing makes what {field.upper()} names", "make it in an init script")
+            yield Wrong(
+                database.workload.name, f"nothing makes what {field.upper()} names", "make it in an init script"
+            )
             continue
         asked = [value for service in deployment.services if (value := service.effective(field))]
-        check = found.workload.health
+        check = database.workload.health
         option = check.option(options[field]) if check else None
         asked += [check.test.having(option)] if check and option else []
         for value in asked:
@@ -119,20 +122,21 @@ def files(facts: Facts) -> Iterator[Wrong]:
 
 
 @contract
-def inside(deployment: Deployment) -> Iterator[Wrong]:
+def inside(deployment: Deployment, proxy: Proxy, networks: set[str]) -> Iterator[Wrong]:
     """Whatever is not the proxy is in internal networks only: from there nothing leads out and nothing in.
 
     https://docs.docker.com/reference/compose-file/networks/#internal
     """
     for workload in deployment.workloads:
         for name, internal in workload.networks.items():
-            if workload is not deployment.proxy.workload and not internal.value:
+            if workload is not proxy.workload and not internal.value:
                 message = f"{workload.name.value} is in the network {name}, which is not internal"
                 yield Wrong(internal, message, "use an internal one")
 
 
-def _meet(one: Workload, other: Workload) -> bool:
-    return bool(set(one.networks) & set(other.networks))
+def _reached(workload: Workload) -> str:
+    known = " or ".join(sorted(workload.reachable_as)) or "no name"
+    return f"{workload.name.value} is reached as {known} ({place(workload.name)})"
 
 
 CONTRACTS = (host, upstreams, resolve, database, role, files, inside)

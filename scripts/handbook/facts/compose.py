@@ -27,6 +27,7 @@ class Compose:
 
     @property
     def folder(self) -> str:
+        """The folder that it stands in."""
         return posixpath.dirname(self.path)
 
 
@@ -102,6 +103,7 @@ def _workload(
         environment=_environment(root, compose, node),
         ports=list(_ports(node["ports"])),
         networks=_networks(node["networks"], networks),
+        reachable_as={name, *_aliases(node)},
         mounts=list(_mounts(compose, node["volumes"])),
         health=_health(node["healthcheck"]),
         health_off=_is_off(node["healthcheck"]),
@@ -158,7 +160,7 @@ def _ports(node: Node) -> Iterator[Fact[quantities.Port]]:
         host, protocol = item["host_ip"].optional(), item["protocol"].optional()
         yield target.having(
             quantities.Port(
-                published.read(quantities.whole).value if published else None,
+                published.read(quantities.published).value if published else None,
                 target.value,
                 host.value if host else "",
                 protocol.value if protocol else "tcp",
@@ -168,10 +170,19 @@ def _ports(node: Node) -> Iterator[Fact[quantities.Port]]:
 
 def _networks(node: Node, networks: dict[str, Fact[bool]]) -> dict[str, Fact[bool]]:
     """The networks of a service. Without any it is in `default`, which is not internal."""
-    if not node:
-        return {"default": networks.get("default", Fact(False, node.path, node.line))}
     names = list(yamls.words(node)) if node.is_list else [n.having(k) for k, n in _keys(node)]
-    return {fact.value: fact.having(networks[fact.value].value) for fact in names if fact.value in networks}
+    if not names:
+        return {"default": networks.get("default", Fact(False, node.path, node.line))}
+    return {fact.value: fact.having(networks[fact.value].value if fact.value in networks else False) for fact in names}
+
+
+def _aliases(node: Node) -> Iterator[str]:
+    """The names by which other services reach a service, besides its own."""
+    if node["container_name"]:
+        yield node["container_name"].text().value
+    if node["networks"].is_mapping:
+        for network in node["networks"].pairs().values():
+            yield from (alias.value for alias in yamls.words(network["aliases"]))
 
 
 def _keys(node: Node) -> Iterator[tuple[str, Fact[None]]]:

@@ -1,4 +1,4 @@
-"""One model for every target: a proxy before a service before a database, with what runs beside them.
+"""One model for every target: a service, the proxy before it, the database behind it, and what runs beside them.
 
 Contracts know this model and nothing of Compose, systemd or Kubernetes. `targets` makes it from the files of a target.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from handbook.facts import Fact, gunicorn, postgres, quantities, unreadable
 from handbook.facts.code import Code
+from handbook.facts.dockerfiles import Dockerfile
 from handbook.facts.health import HealthCheck
 from handbook.facts.nginx import Nginx
 from handbook.facts.quantities import Address
@@ -47,6 +48,11 @@ class Service:
     workload: Workload
     code: Code
 
+    @property
+    def dockerfile(self) -> Dockerfile | None:
+        """How its image is made. None where it runs without one, even if the code brings a Dockerfile."""
+        return self.code.dockerfile if self.workload.in_container else None
+
     def effective(self, field: str) -> Fact[Any] | None:
         """The value of a setting: the target's variable, else the image's, else the default. None: there is none."""
         setting = next((setting for setting in self.code.settings if setting.field == field), None)
@@ -55,7 +61,7 @@ class Service:
 
     def variable(self, name: str) -> Fact[str] | None:
         """A variable that the target or else the image sets. An empty one counts as not set."""
-        image = self.code.dockerfile.environment if self.code.dockerfile else {}
+        image = self.dockerfile.environment if self.dockerfile else {}
         for environment in (self.workload.environment, image):
             if name in environment and environment[name].value:
                 return environment[name]
@@ -97,6 +103,7 @@ class Service:
 
     @property
     def secrets_folder(self) -> str:
+        """The folder that the code reads its secrets from."""
         value = self.variable("SECRETS_DIR")
         default = next((x.value.default for x in self.code.lookups if x.value.name == "SECRETS_DIR"), None)
         return value.value if value else default or "/run/secrets"
@@ -115,7 +122,7 @@ class Service:
         """The health checks that ask this service: the target's and the image's."""
         if self.workload.health_off:
             return []
-        image = self.code.dockerfile.health if self.code.dockerfile else None
+        image = self.dockerfile.health if self.dockerfile else None
         return [check for check in (self.workload.health, image) if check]
 
 
@@ -125,24 +132,39 @@ class Deployment:
 
     at: Fact[str]
     """Its main file; the value is the target's name."""
-    proxy: Proxy
+    proxy: Proxy | None
+    """None: the service is asked without one."""
     service: Service
-    database: Database
+    database: Database | None
+    """None: it is none of the target's own."""
     workloads: list[Workload]
     jobs: list[Service] = field(default_factory=list)
     """What else runs the service's image, such as migrations."""
     scripts: list[Script] = field(default_factory=list)
-    secrets: dict[str, Fact[str]] = field(default_factory=dict)
-    """The name of each secret that the target defines -> its file."""
+    secrets: dict[str, Fact[str]] | None = field(default_factory=dict)
+    """The name of each secret that the target defines -> its file. None: they come from elsewhere than such files."""
     needs: list[Fact[str]] = field(default_factory=list)
     """Files and folders of the repository that the target names."""
 
+    @property
+    def image(self) -> Fact[str] | None:
+        """The image of the service, or where it is built. None: the service runs without an image."""
+        return self.service.workload.image or self.service.workload.build
+
+    @property
+    def networks(self) -> set[str] | None:
+        """The names of its networks. None: everything runs in the network of one host."""
+        return {name for workload in self.workloads for name in workload.networks} or None
+
     def workload(self, name: str) -> Workload | None:
+        """Return what runs under a name."""
         return next((workload for workload in self.workloads if workload.name.value == name), None)
 
     @property
     def hosts(self) -> set[str]:
         """The names that the proxy answers to."""
+        if self.proxy is None:
+            return set()
         names = (name.value for server in self.proxy.nginx.servers if server.is_public for name in server.names)
         return {name for name in names if name != "_" and not quantities.is_ip(name)}
 

@@ -34,9 +34,11 @@ class Directive:
     block: tuple[Directive, ...] = ()
 
     def fact(self) -> Fact[tuple[str, ...]]:
+        """Its arguments, and the place where it stands."""
         return Fact(self.arguments, self.path, self.line)
 
     def all(self, name: str) -> list[Directive]:
+        """The directives of a name that stand in its block itself."""
         return [directive for directive in self.block if directive.name == name]
 
 
@@ -51,11 +53,12 @@ class Location:
     request_headers: dict[str, Fact[str]]
     """Effective `proxy_set_header`: lower-case name -> value. A level with one of its own inherits none."""
     passes_to: Fact[str] | None = None
-    """Host, and port where there is one, of `proxy_pass`; or the name of an upstream."""
+    """Host, and port where there is one, of `proxy_pass`; or its Unix socket; or the name of an upstream."""
     answer: Fact[int] | None = None
 
     @property
     def refuses(self) -> bool:
+        """Whether nginx itself answers here with an error."""
         return self.passes_to is None and self.answer is not None and self.answer.value >= 400
 
 
@@ -272,7 +275,8 @@ def _locations(levels: tuple[Directive, ...], block: Directive) -> list[Location
 
 
 def _target(directive: Directive) -> Fact[str]:
-    address = re.sub(r"^https?://", "", directive.arguments[0]).partition("/")[0]
+    address = re.sub(r"^https?://", "", directive.arguments[0])
+    address = "unix:" + address.split(":")[1] if address.startswith("unix:") else address.partition("/")[0]
     if "$" in address or not address:
         raise unreadable(directive.path, directive.line, f"{directive.arguments[0]!r} is only known at run time")
     return directive.fact().having(address)

@@ -15,6 +15,7 @@ DEFAULTS = {
     "superuser_reserved_connections": "3",
     "reserved_connections": "0",
     "port": "5432",
+    "listen_addresses": "localhost",
     "shared_buffers": "128MB",
     "effective_cache_size": "4GB",
     "maintenance_work_mem": "64MB",

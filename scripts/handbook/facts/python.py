@@ -22,6 +22,7 @@ class Module:
     nodes: tuple[ast.AST, ...]
 
     def fact(self, node: ast.AST, value: Any) -> Fact[Any]:
+        """Return a value that stands where a node begins."""
         return Fact(value, self.path, getattr(node, "lineno", 1))
 
     def constants(self) -> dict[str, Fact[Any]]:

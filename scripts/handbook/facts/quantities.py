@@ -64,6 +64,14 @@ class Address:
 
     host: str
     port: int | None
+    socket: str = ""
+    """The path of a Unix socket."""
+
+    def __str__(self) -> str:
+        if self.socket:
+            return f"unix:{self.socket}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if host else f"port {self.port}"
 
     @property
     def is_loopback(self) -> bool:
@@ -85,7 +93,7 @@ def is_ip(host: str) -> bool:
 def address(text: str, default_port: int | None = None) -> Address:
     """Read `8000`, `:8000`, `host:8000`, `[::1]:8000`, `host`, `unix:/run/service.sock`."""
     if text.startswith("unix:"):
-        return Address("", None)
+        return Address("", None, _socket(text))
     match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>\d+))?", text)
     if not match:
         raise ValueError(f"{text!r} is not an address like host:8000")
@@ -95,6 +103,14 @@ def address(text: str, default_port: int | None = None) -> Address:
     if port is None and default_port is None:
         raise ValueError(f"{text!r} names no port")
     return Address("" if host == "*" else host, _port(text, int(port)) if port else default_port)
+
+
+def _socket(text: str) -> str:
+    """The path in `unix:/path`, gunicorn's `unix:///path` and nginx's `unix:/path:/uri`."""
+    path = re.sub(r"^unix:(//(?=/))?", "", text).partition(":")[0]
+    if not path:
+        raise ValueError(f"{text!r} names no socket")
+    return path
 
 
 @dataclass(frozen=True)
@@ -128,8 +144,17 @@ def ports(text: str) -> list[Port]:
     ]
 
 
+def published(text: str) -> int:
+    """Read `published` of Compose's long form: a port, or the first one of a range that Docker may choose from."""
+    if not re.fullmatch(r"\d+(-\d+)?", text):
+        raise ValueError(f"{text!r} is not a port like 443")
+    return _range(text, text)[0]
+
+
 def _range(text: str, numbers: str) -> list[int]:
     first, _, last = numbers.partition("-")
+    if int(last or first) < int(first):
+        raise ValueError(f"{text!r}: the range {numbers} is empty")
     return [_port(text, port) for port in range(int(first), int(last or first) + 1)]
 
 

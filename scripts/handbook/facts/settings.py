@@ -30,6 +30,7 @@ class Setting:
 
     @property
     def required(self) -> bool:
+        """Whether it has no default."""
         return self.default is None
 
     @property

@@ -46,7 +46,7 @@ def read(catalog: Catalog) -> Facts:
 def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment | None, set[str]]:
     """Read a Compose file: the deployment (None when it does not run the service), and the files that it uses.
 
-    Who is who is told by images and build folders. Raises HandbookError when the proxy or the database is missing.
+    Who is who is told by images and build folders. Raises HandbookError when there are two proxies or two databases.
     """
     stack = compose.read(root, path)
     used = compose.closure(stack, files)
@@ -58,17 +58,13 @@ def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment 
     sources = {folder: code.read(root, folder, files) for folder in set(folders.values())}
     services = [Service(workload, sources[folders[workload.name.value]]) for workload in built]
     service = next(service for service in services if service.workload is running[0])
-    proxy = _only(stack, r"nginx", "a proxy")
-    database = _only(stack, r"postgres|pgvector", "a database")
+    proxy = _only(stack, r"nginx", "proxy")
+    database = _only(stack, r"postgres|pgvector", "database")
     return Deployment(
         at=Fact(posixpath.relpath(stack.folder, "snippets"), path, 1),
-        proxy=Proxy(proxy, _nginx(root, proxy, files)),
+        proxy=Proxy(proxy, _nginx(root, proxy, files)) if proxy else None,
         service=service,
-        database=Database(
-            database,
-            postgres.flags(database.command),
-            postgres.scripts(root, _inside(database.in_repository(POSTGRES_SCRIPTS), files)),
-        ),
+        database=_database(root, database, files) if database else None,
         workloads=list(stack.workloads.values()),
         jobs=[other for other in services if other is not service],
         scripts=[shell.read(root, f) for f in files if posixpath.dirname(f) == stack.folder and f.endswith(".sh")],
@@ -77,15 +73,15 @@ def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment 
     ), used
 
 
-def _only(stack: Compose, pattern: str, role: str) -> Workload:
-    """Return the workload whose image has a name like `pattern`."""
+def _only(stack: Compose, pattern: str, role: str) -> Workload | None:
+    """Return the workload whose image has a name like `pattern`; None when there is none."""
     found = [w for w in stack.workloads.values() if w.image and re.match(pattern, _name(w.image.value))]
-    if len(found) != 1:
-        count = f"{len(found)} services" if found else "no service"
+    if len(found) > 1:
+        names = " and ".join(workload.name.value for workload in found)
         raise unreadable(
-            stack.path, 1, f"{role} is expected: {count} with an image named {pattern.replace('|', ' or ')}"
+            stack.path, found[1].name.line, f"one {role} is expected, {names} have the image of one; split the file"
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _name(image: str) -> str:
@@ -95,6 +91,11 @@ def _name(image: str) -> str:
 
 def _inside(folder: str | None, files: Sequence[str]) -> list[str]:
     return [f for f in files if folder and f.startswith(f"{folder}/") and f.endswith((".sql", ".sh"))]
+
+
+def _database(root: Path, workload: Workload, files: Sequence[str]) -> Database:
+    made = postgres.scripts(root, _inside(workload.in_repository(POSTGRES_SCRIPTS), files))
+    return Database(workload, postgres.flags(workload.command), made)
 
 
 def _nginx(root: Path, workload: Workload, files: Sequence[str]) -> nginx.Nginx:

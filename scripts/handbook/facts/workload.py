@@ -32,7 +32,10 @@ class Workload:
     """The path that the workload reads a secret from -> the file of the repository's folder that it stands in."""
     ports: list[Fact[Port]] = field(default_factory=list)
     networks: dict[str, Fact[bool]] = field(default_factory=dict)
-    """Each network's name -> whether it is internal. Workloads without a network in common can't reach each other."""
+    """Each network's name -> whether it is internal. Workloads without a network in common can't reach each other;
+    one without any runs in its host's own, as a unit of systemd does."""
+    reachable_as: set[str] = field(default_factory=set)
+    """The hosts by which other workloads reach it: names, addresses, the folder of its Unix socket."""
     mounts: list[Fact[Mount]] = field(default_factory=list)
     health: HealthCheck | None = None
     health_off: bool = False
@@ -41,6 +44,15 @@ class Workload:
     stop_grace_seconds: Fact[float] | None = None
     memory_bytes: Fact[int] | None = None
     shm_bytes: Fact[int] | None = None
+
+    @property
+    def in_container(self) -> bool:
+        """Whether it runs from an image."""
+        return self.image is not None or self.build is not None
+
+    def meets(self, other: Workload) -> bool:
+        """Whether both are in one network, or both in none: then they share their host's."""
+        return bool(set(self.networks) & set(other.networks)) or not (self.networks or other.networks)
 
     def in_repository(self, path: str) -> str | None:
         """The path in the repository of a file that the workload sees as `path`; None when nothing is mounted there."""

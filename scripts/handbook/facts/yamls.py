@@ -56,10 +56,12 @@ class Node:
 
     @property
     def is_list(self) -> bool:
+        """Whether it is a list."""
         return isinstance(self.node, yaml.SequenceNode)
 
     @property
     def is_mapping(self) -> bool:
+        """Whether it is a mapping."""
         return isinstance(self.node, yaml.MappingNode)
 
     def text(self) -> Fact[str]:
@@ -85,6 +87,7 @@ class Node:
         return self.text() if self else None
 
     def is_true(self) -> bool:
+        """Whether it is there and says yes. Raises HandbookError when it is no plain value."""
         return bool(self) and self.text().value.lower() in ("true", "yes", "on")
 
 
