@@ -25,7 +25,7 @@ help: ## list these commands
 	  'PYTHON=...     make .venv with this interpreter'
 
 serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
-	$(BIN)/mkdocs serve --dev-addr $(ADDRESS)
+	$(BIN)/handbook serve $(ADDRESS)
 
 site: venv ## build the handbook into site/, strictly
 	$(BIN)/mkdocs build --strict

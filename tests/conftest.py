@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from handbook.catalog import ROOT, Catalog
-from tests.verdicts import Verdicts, asked, write
+from handbook.proof import Proof
+from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def verdicts(request: pytest.FixtureRequest, pool: ThreadPoolExecutor) -> Verdicts:
     """The verdicts about this repository. The checks that the module's tests `test_snippet` ask for begin at once."""
     catalog = Catalog()
-    checks = asked(request, "test_snippet")
+    checks = slowest_first(asked(request, "test_snippet"), Proof.read())
     found = Verdicts(ROOT, {name: catalog.of_check(name) for name in checks}, pool)
     found.start(checks)
     return found

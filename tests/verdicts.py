@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +13,50 @@ from pathlib import Path
 import pytest
 
 from handbook import catalog
-from handbook.checks import Need, load
-from handbook.findings import Finding
+from handbook.catalog import ROOT
+from handbook.checks import inputs, load
+from handbook.findings import Finding, HandbookError
+from handbook.proof import Proof, digest, digests
+from handbook.stacks import Stack, docker_version, engine, image_ids
+from handbook.stacks import names as stacks
 
 
-def names(need: Need) -> tuple[str, ...]:
+def names(need: str) -> tuple[str, ...]:
     """Return the checks of the catalog that need `need`."""
     return tuple(name for name in catalog.checks() if need == load(name).NEEDS)
 
 
-def cases(need: Need) -> list[tuple[str, str]]:
+def cases(need: str) -> list[tuple[str, str]]:
     """Return every check that needs `need` with every file of this repository that it judges."""
     own = catalog.Catalog()
     return [(name, path) for name in names(need) for path in own.of_check(name)]
+
+
+def judge(check: str, path: str, verdicts: Verdicts, proves: Callable[..., None]) -> None:
+    """The test of one check of one file: say what it proves, and fail with what the check found."""
+    verdict = verdicts.get(check)
+    proves(path, check, tool=verdict.tool, seconds=verdict.seconds, files=verdict.files[path])
+    found = verdict.of(path)
+    assert not found, "\n" + "\n".join(map(str, found))
+
+
+def with_docker(module: str) -> dict[str, str]:
+    """Return, by name, the digests of all that may decide what checks say that need Docker.
+
+    `module` is the `__file__` of the tests that run them. Raises what an image or Docker that can't be had raises.
+    """
+    own = catalog.Catalog()
+    shared = [ROOT / file for file in own.files if file.startswith("tests/") and file.count("/") == 1]
+    judged = {path for name in names("docker") for path in own.of_check(name)}
+    references = sorted({reference for name in stacks(own) for reference in Stack(name, own).references})
+    around = engine([Path(module), *shared])
+    files = digests(ROOT, {*own.snippets, *judged})
+    return {**files, **around, **image_ids(references), "docker": docker_version()}
+
+
+def one(parts: Mapping[str, str]) -> str:
+    """Return one digest of named parts: another name, another content or another place changes it."""
+    return digest(*(part for item in sorted(parts.items()) for part in item))
 
 
 def asked(request: pytest.FixtureRequest, test: str) -> list[str]:
@@ -33,14 +66,32 @@ def asked(request: pytest.FixtureRequest, test: str) -> list[str]:
     return list(dict.fromkeys(str(item.callspec.params["check"]) for item in calls))
 
 
+def slowest_first(checks: Iterable[str], proof: Proof) -> list[str]:
+    """Return `checks` in the order in which they are done soonest side by side, by the time that each took before."""
+    own = catalog.Catalog()
+
+    def seconds(check: str) -> float:
+        records = (proof.get(path, check) for path in own.of_check(check))
+        return max((record.seconds for record in records if record), default=0.0)
+
+    return sorted(checks, key=seconds, reverse=True)
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What one run of a check said of its files: with which tool, in how many seconds."""
+    """What one run of a check said of its files: with which tool, in how many seconds.
+
+    `files` maps each path to the digests of the files that decide about it, as they were before the tool ran.
+    """
 
     tool: str
     seconds: float
-    paths: tuple[str, ...]
+    files: Mapping[str, Mapping[str, str]]
     findings: tuple[Finding, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(self.files)
 
     def of(self, path: str) -> list[Finding]:
         """Return the findings about the file at `path`, and those about a file that was not given."""
@@ -83,11 +134,47 @@ def numbered(examples: Examples) -> list[tuple[str, int]]:
     return [(check, number) for check, rows in examples.items() for number in range(len(rows))]
 
 
-def lacking(examples: Examples, need: Need) -> list[str]:
+def lacking(examples: Examples, need: str) -> list[str]:
     """Return the checks that need `need` and have no good example or no bad one, and those that are no such check."""
     wanted = set(names(need))
     whole = {check for check, rows in examples.items() if {bool(row.rule) for row in rows} == {True, False}}
     return sorted(wanted ^ whole | set(examples) - wanted)
+
+
+def judge_example(example: Example, number: int, verdict: Verdict) -> None:
+    """The test of the example at `number`: a bad one is found by its rule at its line, a good one is not."""
+    path = verdict.paths[number]
+    found = verdict.of(path)
+    if example.rule:
+        assert (path, example.rule, example.line) in [(finding.path, finding.rule, finding.line) for finding in found]
+    else:
+        assert not found, "\n" + "\n".join(map(str, found))
+
+
+def believes_no_silence(check: str, examples: Sequence[Example], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of a check whose programs are all replaced by one that says nothing and ends with 0.
+
+    It must say so in one message, unless it calls no program at all.
+    """
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    shutil.copy(ROOT / ".editorconfig", root)
+    good = write(root, [example for example in examples if not example.rule])
+    silent = shutil.which("true") or ""
+    called = []
+
+    def find(program: str = "node") -> str:
+        called.append(program)
+        return silent
+
+    monkeypatch.setattr("handbook.tools.find", find)
+    monkeypatch.setattr("handbook.tools.node", find)
+    said = ""
+    try:
+        load(check).run(root, good)
+    except HandbookError as error:
+        said = str(error)
+    assert bool(said) == bool(called), f"{check} called {', '.join(called) or 'nothing'} and said {said or 'nothing'!r}"
+    assert not said or "the end of its output" in said
 
 
 class Verdicts:
@@ -116,7 +203,8 @@ class Verdicts:
 
     def _run(self, check: str) -> Verdict:
         module = load(check)
-        paths = tuple(self._paths[check])
+        known = catalog.Catalog(self._root)
+        files = {path: digests(self._root, inputs(check, known, path)) for path in self._paths[check]}
         start = time.monotonic()
-        findings = tuple(sorted(module.run(self._root, paths)))
-        return Verdict(module.version(), round(time.monotonic() - start, 3), paths, findings)
+        findings = tuple(sorted(module.run(self._root, tuple(files))))
+        return Verdict(module.version(), round(time.monotonic() - start, 3), files, findings)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from handbook import bench, environment
 from handbook.catalog import ROOT, Catalog, kind_of
-from handbook.checks import load
+from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
 from handbook.site import pages
-from handbook.tools import run
+from handbook.tools import find, run
 
 
 def check(files: list[str]) -> int:
@@ -27,18 +30,26 @@ def check(files: list[str]) -> int:
             raise HandbookError(f"{path}: no kind matches this path; add a row to KINDS in scripts/handbook/catalog.py")
         for check_name in kind.checks:
             module = load(check_name)
-            if module.NEEDS == "docker":
-                _need_docker(path, check_name)
+            try:
+                ready(module.NEEDS)
+            except HandbookError as error:
+                raise HandbookError(f"{path}: {check_name} can't run: {error}") from None
             found = [finding for finding in module.run(ROOT, [path]) if finding.path == path]
-            print(f"{path}: {check_name} ({module.version()}): {len(found) or 'no'} findings")
+            _say(path, f"{check_name} ({module.version()})", len(found))
             findings += found
         if path.startswith("docs/"):
             found = [finding for finding in pages.findings(catalog) if finding.path == path]
-            print(f"{path}: addresses: {len(found) or 'no'} findings")
+            _say(path, "addresses", len(found))
             findings += found
+            if not found:
+                _build_site()
     for finding in sorted(findings):
         print(finding, file=sys.stderr)
     return 1 if findings else 0
+
+
+def _say(path: str, check_name: str, count: int) -> None:
+    print(f"{path}: {check_name}: {count or 'no'} finding{'' if count == 1 else 's'}")
 
 
 def _tracked(catalog: Catalog, name: str) -> str:
@@ -46,14 +57,35 @@ def _tracked(catalog: Catalog, name: str) -> str:
     path = Path(name).resolve()
     if not path.exists():
         raise HandbookError(f"{name}: there is no such file")
+    if path.is_dir():
+        raise HandbookError(f"{name}: is a folder; name a file in it")
     if not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix() not in catalog.files:
         raise HandbookError(f"{name}: not a file that git tracks or would track in this repository")
     return path.relative_to(ROOT).as_posix()
 
 
-def _need_docker(path: str, check_name: str) -> None:
-    if run(["docker", "info", "--format", "{{.ServerVersion}}"], timeout=20).returncode:
-        raise HandbookError(f"{path}: {check_name} needs Docker and no engine answers; run `make docker`")
+def _build_site() -> None:
+    """Build the site, strictly, and throw it away: only the build sees wrong links and macros.
+
+    Raises HandbookError with what the build has to say.
+    """
+    with TemporaryDirectory() as folder:
+        built = run(["mkdocs", "build", "--strict", "--site-dir", folder], cwd=ROOT, env={"NO_MKDOCS_2_WARNING": "1"})
+    if built.returncode:
+        said = [line for line in (built.stdout + built.stderr).splitlines() if not line.startswith("INFO")]
+        raise HandbookError("\n".join(["the site can't be built:", *said]))
+
+
+def serve(address: str) -> int:
+    """Serve the handbook on `address` (host:port) until Ctrl-C. Raises HandbookError when something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_server((host, int(port))):
+            pass
+    except (OSError, ValueError, OverflowError) as error:
+        message = f"{address}: nothing can be served there ({error}); name another address: make serve ADDRESS=..."
+        raise HandbookError(message) from None
+    return subprocess.run([find("mkdocs"), "serve", "--dev-addr", address], cwd=ROOT, check=False).returncode
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("check", help="run all checks of the named files")
     command.add_argument("files", nargs="*", metavar="FILE")
     command.set_defaults(call=lambda options: check(options.files))
+    command = commands.add_parser("serve", help="serve the handbook with live reload")
+    command.add_argument("address", metavar="HOST:PORT")
+    command.set_defaults(call=lambda options: serve(options.address))
     command = commands.add_parser("bench", help="measure what the goals speak of")
     command.set_defaults(call=lambda options: bench.measure())
     command = commands.add_parser("lock", help="lock the requirements again, with hashes")

@@ -24,7 +24,8 @@ class Kind:
 
     `patterns` are globs over the path in the repository in which `*` crosses folders. `regions` names the module in
     `regions/` that finds addresses in it, `checks` the modules in `checks/` that judge it, and `language` the lexer
-    that colours it. `limits` is for what can't be run where the tests run: it says what was not proven, and why.
+    that colours it. `boots` is for what is made to run as a whole: without a boot that ran it, it is not proven.
+    `limits` is for what can't be run where the tests run: it says what was not proven, and why.
     """
 
     name: str
@@ -32,11 +33,20 @@ class Kind:
     regions: str
     checks: tuple[str, ...]
     language: str
+    boots: bool = False
     limits: str = ""
 
 
 KINDS = (
-    Kind("compose", ("snippets/*/compose.yaml",), "yaml", ("yamllint", "compose_config", "compose_schema"), "yaml"),
+    Kind(
+        "compose",
+        ("snippets/*/compose.yaml",),
+        "yaml",
+        ("yamllint", "compose_config", "compose_schema"),
+        "yaml",
+        boots=True,
+    ),
+    Kind("walkthrough", ("snippets/*/walkthrough.sh",), "headed", ("shellcheck", "shfmt"), "bash", boots=True),
     Kind("env", ("snippets/*.env",), "env", ("env_file",), "ini"),
     Kind("dockerfile", ("snippets/*/Dockerfile",), "dockerfile", ("hadolint", "docker_build"), "docker"),
     Kind("substitute", ("scripts/images/*/Dockerfile",), "dockerfile", ("hadolint",), "docker"),
@@ -114,7 +124,9 @@ class Catalog:
         except FileNotFoundError:
             raise HandbookError("git is not installed; run `apt-get install git`") from None
         except subprocess.CalledProcessError as error:
-            raise HandbookError(f"{self.root}: git can't list the files: {error.stderr.strip()}") from None
+            reason = error.stderr.strip().partition("\n")[0]
+            hint = "get the handbook with `git clone`: a downloaded archive has no list of its files"
+            raise HandbookError(f"{self.root}: git can't list the files ({reason}); {hint}") from None
         names = sorted(set(listing.stdout.split("\0")) - {""})
         return tuple(name for name in names if (self.root / name).is_file())
 
@@ -207,7 +219,11 @@ def parse_address(lines: list[str]) -> tuple[str, str | None, tuple[str, ...]]:
 def read_page(root: Path, path: str) -> Page:
     """Read one page. A fence that is not a snippet's address becomes a finding."""
     page = Page(path)
-    for line, info, body in fences((root / path).read_text(encoding="utf-8")):
+    try:
+        text = (root / path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise HandbookError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    for line, info, body in fences(text):
         if info != "snippet":
             hint = "put the text into a file under snippets/ and show it with a ``` snippet fence"
             page.findings.append(Finding(path, line, "fence", f"a fence of {info or 'no language'!r}", hint))

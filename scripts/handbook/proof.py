@@ -20,15 +20,16 @@ from typing import Any, Literal
 from handbook.catalog import ROOT, Catalog, kind_of
 from handbook.findings import HandbookError
 
-FORMAT = 1
+FORMAT = 2
 
-State = Literal["proven", "changed", "failed", "not run"]
+State = Literal["proven", "changed", "failed", "not run", "not proven here"]
 
 WORDS: dict[State, str] = {
     "proven": "proven",
     "changed": "changed since its proof",
     "failed": "failed",
     "not run": "not run on this machine",
+    "not proven here": "not proven here",
 }
 
 
@@ -45,7 +46,7 @@ class Outcome:
 class Record:
     """One proof. For a check: the snippet's path and the check. For a boot: the stack's name and every probe.
 
-    `digest` stands for everything that went in, `files` maps each file that was proven to the digest of its content,
+    `digest` stands for everything that went in, `files` maps each file that went in to the digest of its content,
     `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
     `seconds` is the time of the tool or of the whole boot, `time` is UTC in ISO 8601.
     """
@@ -63,6 +64,10 @@ class Record:
     probes: tuple[Outcome, ...] = ()
 
 
+# Subjects are paths of the repository, or stacks: folders below `snippets/`.
+_PLACES = ("", "snippets")
+
+
 class Proof:
     """The records of one checkout, read from and written to `path`."""
 
@@ -74,26 +79,34 @@ class Proof:
     def read(cls, root: Path = ROOT) -> Proof:
         """Read the proof of the checkout at `root`; no file means no proof.
 
-        Raises HandbookError when the file can't be understood, so that a damaged one never shows as "not run".
+        What is about files that are gone is left out. Raises HandbookError when the file can't be understood, so that a
+        damaged one never shows as "not run".
         """
         path = root / ".cache" / "proof.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
+            records = [_record(entry) for entry in data["records"]] if data["format"] == FORMAT else []
         except FileNotFoundError:
             return cls(path)
-        except ValueError as error:
-            raise HandbookError(f"{path}: not JSON ({error}); remove it and run the tests again") from None
-        if data.get("format") != FORMAT:
-            return cls(path)
-        return cls(path, (_record(entry) for entry in data["records"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            message = f"{path}: can't be read as proof ({error!r}); remove it and run the tests again"
+            raise HandbookError(message) from None
+        there = (record for record in records if any((root / place / record.subject).exists() for place in _PLACES))
+        return cls(path, there)
 
     def write(self) -> None:
-        """Write all records in one step: a reader sees the old file or the new one."""
+        """Write all records in one step: a reader sees the old file or the new one.
+
+        Raises HandbookError when it can't be written.
+        """
         records = [asdict(self._records[key]) for key in sorted(self._records)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(json.dumps({"format": FORMAT, "records": records}, indent=1) + "\n", encoding="utf-8")
-        beside.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps({"format": FORMAT, "records": records}, indent=1) + "\n", encoding="utf-8")
+            beside.replace(self.path)
+        except OSError as error:
+            raise HandbookError(f"{self.path}: the proof can't be written: {error.strerror}") from None
 
     def add(self, record: Record) -> None:
         """Put a record in the place of the older one of the same subject and name."""
@@ -108,8 +121,8 @@ class Proof:
         return [record for _, record in sorted(self._records.items()) if record.probes]
 
     def boots_of(self, path: str, content: str) -> list[Record]:
-        """The boots that passed with the snippet at `path` as it is now; `content` is its digest."""
-        return [record for record in self.boots() if record.passed and record.files.get(path) == content]
+        """The boots, good or bad, that ran with the snippet at `path` as it is now; `content` is its digest."""
+        return [record for record in self.boots() if record.files.get(path) == content]
 
 
 def _record(entry: dict[str, Any]) -> Record:
@@ -147,29 +160,35 @@ class Row:
 
 
 def row(proof: Proof, root: Path, path: str) -> Row:
-    """Judge the snippet at `path` (relative to `root`) as it is now against what was proven."""
+    """Judge the snippet at `path` (relative to `root`) as it is now against what was proven.
+
+    What a check or a boot said is out of date when any file that went into it has changed. A failure that is not out of
+    date outweighs everything else.
+    """
     kind = kind_of(path)
-    content = digest((root / path).read_bytes())
     found = tuple((check, proof.get(path, check)) for check in (kind.checks if kind else ()))
-    records = [record for _, record in found]
-    state: State = "proven"
-    if any(record and not record.passed and record.digest == content for record in records):
-        state = "failed"
-    elif any(record and record.digest != content for record in records):
-        state = "changed"
-    elif not records or None in records:
-        state = "not run"
-    return Row(path, state, found, tuple(proof.boots_of(path, content)))
+    boots = proof.boots_of(path, digest((root / path).read_bytes()))
+    states = [judge(record, root) for record in (*(record for _, record in found), *boots)]
+    if not found or (kind and kind.boots and not boots):
+        states.append("not run")
+    worst: tuple[State, ...] = ("failed", "changed", "not run")
+    state: State = next((state for state in worst if state in states), "proven")
+    if state == "proven" and kind and kind.limits:
+        state = "not proven here"
+    return Row(path, state, found, tuple(record for record in boots if record.passed))
 
 
-def boot_state(record: Record, root: Path) -> State:
-    """Judge a boot: its stack's files as they are now against those that ran."""
-    if not record.passed:
-        return "failed"
+def judge(record: Record | None, root: Path) -> State:
+    """Judge one record: the files that went into it as they are now against those that ran."""
+    if record is None:
+        return "not run"
     try:
-        return "proven" if digests(root, record.files) == dict(record.files) else "changed"
+        same = digests(root, record.files) == dict(record.files)
     except FileNotFoundError:
+        same = False
+    if not same:
         return "changed"
+    return "proven" if record.passed else "failed"
 
 
 def rows(catalog: Catalog, proof: Proof) -> list[Row]:

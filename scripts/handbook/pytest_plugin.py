@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from handbook.catalog import ROOT
-from handbook.proof import Outcome, Proof, Record, commit, now
+from handbook.findings import HandbookError
+from handbook.proof import Outcome, Proof, Record, commit, digest, now
 
 TESTS = ROOT / "tests"
 
@@ -30,9 +31,15 @@ class Module:
 
     tests: list[str] = field(default_factory=list)
     left_out: bool = False
+    ask_inputs: Callable[[], str] | None = None
     inputs: str | None = None
     unchanged: Record | None = None
+    stack: str | None = None
     boot: dict[str, Any] | None = None
+
+    def digest(self) -> str | None:
+        """All that decides how its tests end: what the module names, and which tests there are."""
+        return digest(self.ask_inputs(), *self.tests) if self.ask_inputs else None
 
 
 @dataclass
@@ -41,7 +48,7 @@ class Results:
 
     modules: dict[str, Module] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    durations: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     claims: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def ran_whole(self, module: Module) -> bool:
@@ -53,6 +60,7 @@ RESULTS = pytest.StashKey[Results]()
 
 
 def module_name(nodeid: str) -> str:
+    """The module's part of a test's id."""
     return nodeid.partition("::")[0]
 
 
@@ -68,14 +76,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def proves(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Say what this test proves of a snippet: `proves(path, check, tool=..., seconds=..., digest=...)`.
+    """Say what this test proves of a snippet: `proves(path, check, tool=..., seconds=..., files=...)`.
 
-    `digest` stands for the content that was judged, `tool` is the tool's name and version.
+    `tool` is the tool's name and version, `files` maps each file that went in to the digest of its content.
     """
     claims = request.config.stash[RESULTS].claims.setdefault(request.node.nodeid, [])
 
-    def claim(subject: str, check: str, *, tool: str, seconds: float, digest: str) -> None:
-        claims.append({"subject": subject, "name": check, "tool": tool, "seconds": seconds, "digest": digest})
+    def claim(path: str, check: str, *, tool: str, seconds: float, files: Mapping[str, str]) -> None:
+        whole = digest(tool, *(part for item in sorted(files.items()) for part in item))
+        claims.append(
+            {"subject": path, "name": check, "tool": tool, "seconds": seconds, "digest": whole, "files": dict(files)}
+        )
 
     return claim
 
@@ -105,23 +116,38 @@ def boots(request: pytest.FixtureRequest) -> Callable[..., None]:
     return claim
 
 
+def clearly(hook: Callable[..., None]) -> Callable[..., None]:
+    """Let a mistake of the person at the keyboard end the session with its message instead of a traceback."""
+
+    @wraps(hook)
+    def wrapped(*arguments: Any, **named: Any) -> None:
+        try:
+            hook(*arguments, **named)
+        except HandbookError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    return wrapped
+
+
 @pytest.hookimpl(trylast=True)
+@clearly
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     results = config.stash[RESULTS]
-    python: dict[str, ModuleType] = {}
     for item in items:
-        name = module_name(item.nodeid)
-        results.modules.setdefault(name, Module()).tests.append(item.nodeid)
-        if module := getattr(item, "module", None):
-            python[name] = module
-    selected = {module_name(argument) for argument in config.args if "::" in argument}
+        module = results.modules.setdefault(module_name(item.nodeid), Module())
+        module.tests.append(item.nodeid)
+        module.ask_inputs = getattr(getattr(item, "module", None), "inputs", None)
+        module.stack = getattr(getattr(item, "module", None), "STACK", None)
+    if config.option.collectonly:
+        return
+    # A selection by id or by what failed before leaves tests out without telling anybody.
+    selected = any("::" in argument for argument in config.args) or getattr(config.option, "lf", False)
     proof = Proof.read(ROOT)
     for name, module in results.modules.items():
-        module.left_out |= bool(selected)
-        inputs = getattr(python.get(name), "inputs", None)
-        if inputs is None or module.left_out:
+        module.left_out |= selected
+        if module.left_out:
             continue
-        module.inputs = inputs()
+        module.inputs = module.digest()
         before = proof.get(name, "run")
         if before and before.passed and before.digest == module.inputs and not os.environ.get("FRESH"):
             module.unchanged = before
@@ -140,7 +166,7 @@ def pytest_deselected(items: Iterable[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report: pytest.TestReport = yield
     results = item.config.stash[RESULTS]
-    results.seconds[level(report.nodeid)] += report.duration
+    results.durations[report.nodeid] += report.duration
     # A teardown that fails after a test that passed makes it failed: what it left behind is part of the verdict.
     decides = report.when == "call" or report.outcome != "passed"
     if decides and results.outcomes.get(report.nodeid) != "failed":
@@ -148,8 +174,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def records(results: Results) -> Iterable[Record]:
-    """Turn what the session saw into records."""
+def records(results: Results, before: Proof) -> Iterable[Record]:
+    """Turn what the session saw into records; `before` is what was known."""
     where = {"commit": commit(ROOT), "time": now()}
     for test, claims in results.claims.items():
         if test in results.outcomes:
@@ -159,21 +185,28 @@ def records(results: Results) -> Iterable[Record]:
         if not results.ran_whole(module):
             continue
         passed = all(results.outcomes[test] == "passed" for test in module.tests)
+        probes = tuple(
+            Outcome(test.partition("::")[2], results.outcomes[test] == "passed", round(results.durations[test], 2))
+            for test in module.tests
+        )
+        known = before.get(module.stack, "boot") if module.stack else None
         if module.boot:
-            probes = tuple(
-                Outcome(test.partition("::")[2], results.outcomes[test] == "passed", 0.0) for test in module.tests
-            )
             yield Record(**module.boot, passed=passed, probes=probes, **where)
-        if module.inputs:
+        elif known and not passed:
+            # It failed before it could say what it boots. That it was well at another time does not count any more.
+            yield replace(known, passed=False, probes=probes, **where)
+        # A file that was edited while the tests ran may not be the one that they saw.
+        if module.inputs and module.inputs == module.digest():
             yield Record(name, "run", f"{len(module.tests)} tests", passed, 0.0, module.inputs, **where)
 
 
 @pytest.hookimpl(trylast=True)
+@clearly
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     results = session.config.stash[RESULTS]
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         proof = Proof.read(ROOT)
-        for record in records(results):
+        for record in list(records(results, proof)):
             proof.add(record)
         proof.write()
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and any(m.unchanged for m in results.modules.values()):
@@ -197,5 +230,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("levels")
     for name, counts in sorted(levels.items()):
         said = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+        seconds = sum(taken for test, taken in results.durations.items() if level(test) == name)
         reused = f" (not booted again: {'; '.join(notes[name])}; FRESH=1 does)" if name in notes else ""
-        terminalreporter.write_line(f"{name:8} {said} in {results.seconds[name]:.1f} s{reused}")
+        terminalreporter.write_line(f"{name:8} {said} in {seconds:.1f} s{reused}")

@@ -27,13 +27,14 @@ import yaml
 from handbook import images
 from handbook.catalog import ROOT, Catalog
 from handbook.facts import compose
+from handbook.facts.quantities import Port
 from handbook.findings import HandbookError
 from handbook.proof import digest, digests
 from handbook.tools import run
 
 HOST = "api.example.com"
 
-_ENGINE = ("stacks.py", "walkthroughs.py", "images.py", "tools.py", "regions/headed.py")
+_NO_ENGINE = ("scripts/handbook/site/", "scripts/handbook/contracts/")
 _LOCKS = ("requirements/handbook.txt", "requirements/images.lock")
 _BUILT = "bootproof.local"
 # Below the range from which the kernel gives out ports by itself (32768 and up).
@@ -83,7 +84,10 @@ class Stack:
 
     @property
     def services(self) -> dict[str, dict[str, Any]]:
-        services: dict[str, dict[str, Any]] = self.definition["services"]
+        """The body of each service. Raises HandbookError when it has none."""
+        services = self.definition.get("services") if isinstance(self.definition, dict) else None
+        if not isinstance(services, dict) or not all(isinstance(body, dict) for body in services.values()):
+            raise HandbookError(f"{self.path}: `services` must give each service a body, with an `image` or a `build`")
         return services
 
     @cached_property
@@ -93,7 +97,7 @@ class Stack:
         Only files that git tracks or would track: a reader has no others. Raises HandbookError when a service names a
         path where there is no such file, or one outside `snippets/`.
         """
-        whole = compose.read(self.catalog.root, self.path)
+        whole = self._read
         for need in whole.needs:
             if not self._below(need.value):
                 raise HandbookError(
@@ -101,6 +105,15 @@ class Stack:
                     "below it; a stack takes its files from snippets/"
                 )
         return tuple(sorted(compose.closure(whole, self.catalog.snippets)))
+
+    @cached_property
+    def _read(self) -> compose.Compose:
+        return compose.read(self.catalog.root, self.path)
+
+    @cached_property
+    def ports(self) -> dict[str, tuple[Port, ...]]:
+        """The ports that each service publishes, in whatever form they are written."""
+        return {name: tuple(fact.value for fact in w.ports) for name, w in self._read.workloads.items()}
 
     def _below(self, place: str) -> list[str]:
         return [path for path in self.catalog.snippets if path == place or path.startswith(f"{place}/")]
@@ -152,12 +165,8 @@ class Stack:
 
         Raises ImageError when an image cannot be had, and HandbookError when Docker does not answer.
         """
-        root = self.catalog.root
-        engine = [ROOT / "scripts" / "handbook" / name for name in _ENGINE]
-        files = [*engine, *also, *(root / name for name in _LOCKS)]
-        around = digests(ROOT, [str(path.relative_to(ROOT)) for path in files if path.is_file()])
-        ids = {image.name: image.id for image in images.ensure(self.references).values()}
-        return {**self.digests(), **around, **ids, "docker": docker_version()}
+        ids = image_ids(self.references)
+        return {**self.digests(), **engine(also), **ids, "docker": docker_version()}
 
     def digest(self, also: Iterable[Path] = ()) -> str:
         """One digest of all `inputs`: while it is the same, the same things would boot again."""
@@ -170,6 +179,18 @@ class Stack:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(self.catalog.root / path, target)
         return folder / self.name
+
+
+def engine(also: Iterable[Path] = ()) -> dict[str, str]:
+    """The digests of what is around every boot and every check: the handbook's own code, the locks, `also`."""
+    code = (ROOT / "scripts" / "handbook").rglob("*.py")
+    files = {path.relative_to(ROOT).as_posix() for path in (*code, *(ROOT / name for name in _LOCKS), *also)}
+    return digests(ROOT, sorted(path for path in files if not path.startswith(_NO_ENGINE) and (ROOT / path).is_file()))
+
+
+def image_ids(references: Iterable[str]) -> dict[str, str]:
+    """The id of the image that stands for each of `references`. Raises ImageError when one cannot be had."""
+    return {image.name: image.id for image in images.ensure(references).values()}
 
 
 def docker_version() -> str:
@@ -186,8 +207,8 @@ class Boot:
     """A stack's copy in an empty folder, and what it needs to boot there beside others. Use it in a `with` statement.
 
     `folder` is where a reader would stand, `env` what the environment of every command gets, `ports` maps a published
-    port to its free one on 127.0.0.1. The end of the block takes the stack down with its volumes and removes the copy;
-    with `keep` it leaves both.
+    port, or the one inside where Docker would choose, to its free one on 127.0.0.1. The end of the block takes the
+    stack down with its volumes and removes the copy; with `keep` it leaves both.
     """
 
     def __init__(self, stack: Stack, *, keep: bool = False) -> None:
@@ -200,8 +221,8 @@ class Boot:
         self.images = images.ensure(self.stack.references)
         self.scratch = Path(tempfile.mkdtemp(prefix="bootproof-")).resolve()
         self.folder = self.stack.copy(self.scratch / "copy")
-        published = [str(port) for s in self.stack.services.values() for port in s.get("ports", ())]
-        self.ports = dict(zip((int(port.split(":")[-2]) for port in published), _free_ports(), strict=False))
+        outer = (_outer(port) for ports in self.stack.ports.values() for port in ports)
+        self.ports = dict(zip(dict.fromkeys(outer), _free_ports(), strict=False))
         self.overlay = self.scratch / "overlay.yaml"
         self.overlay.write_text(yaml.dump(self._overlay(), Dumper=_Dumper), encoding="utf-8")
         self._write_curlrc()
@@ -292,9 +313,8 @@ class Boot:
                 own["build"] = {"additional_contexts": bases, "args": self.stack.build_arguments(name)}
             else:
                 own["image"] = self.images[definition["image"]].local
-            if ports := definition.get("ports"):
-                pairs = (str(port).split(":")[-2:] for port in ports)
-                own["ports"] = _Override(f"127.0.0.1:{self.ports[int(outer)]}:{inner}" for outer, inner in pairs)
+            if ports := self.stack.ports[name]:
+                own["ports"] = _Override(_on_loopback(ports, self.ports))
             services[name] = own
         # Compose gives its networks 1500 whatever the engine was told about the link below.
         options = {"driver_opts": {"com.docker.network.driver.mtu": _default_mtu()}}
@@ -324,6 +344,17 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_sequence("!override", data))
+
+
+def _outer(port: Port) -> int:
+    """The port that a reader asks; where Docker would choose one, tests know it by the port inside."""
+    return port.published or port.target
+
+
+def _on_loopback(ports: Iterable[Port], free: Mapping[int, int]) -> Iterator[str]:
+    """Write published ports for Compose, each moved to its free one."""
+    for port in ports:
+        yield f"127.0.0.1:{free[_outer(port)]}:{port.target}/{port.protocol}"
 
 
 def _is_well(container: Mapping[str, Any]) -> bool:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from handbook import images, tools
 from handbook.catalog import ROOT, Catalog
+from handbook.checks import load
 from handbook.checks._docker import PREFIX
-from handbook.proof import digest
-from tests.verdicts import Example, Verdicts, lacking, numbered
+from tests.verdicts import (
+    Example,
+    Verdicts,
+    believes_no_silence,
+    judge_example,
+    lacking,
+    numbered,
+    one,
+    with_docker,
+    write,
+)
 
 CATALOG = Catalog()
 
 
 def inputs() -> str:
-    """What decides about the examples: the checks and what they stand on, and what the migrations run in."""
-    folders = ("scripts/handbook/checks/", "scripts/images/", "snippets/service/migrations/")
-    parts = [file for file in CATALOG.files if file.startswith(folders)]
-    parts += ["scripts/handbook/images.py", "snippets/service/Dockerfile", "snippets/service/requirements.txt"]
-    parts += ["tests/boot/test_docker_examples.py", "tests/conftest.py", "tests/verdicts.py"]
-    return digest(*((ROOT / file).read_bytes() for file in parts))
+    return one(with_docker(__file__))
 
 
 FIT = 'FROM nginx:1.30.6\nUSER 101:101\nHEALTHCHECK CMD ["true"]\n'
@@ -190,13 +198,38 @@ EXAMPLES: dict[str, list[Example]] = {
 
 @pytest.mark.parametrize(("check", "number"), numbered(EXAMPLES))
 def test_example(check: str, number: int, examples: dict[str, Verdicts]) -> None:
-    example, verdict = EXAMPLES[check][number], examples[check].get(check)
-    path = verdict.paths[number]
-    found = verdict.of(path)
-    if example.rule:
-        assert (path, example.rule, example.line) in [(finding.path, finding.rule, finding.line) for finding in found]
-    else:
-        assert not found, "\n" + "\n".join(map(str, found))
+    judge_example(EXAMPLES[check][number], number, examples[check].get(check))
+
+
+@pytest.mark.parametrize("check", EXAMPLES)
+def test_a_docker_that_says_nothing_and_ends_with_0(
+    check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure, find = images.ensure, tools.find
+
+    def really(references: Iterable[str]) -> dict[str, images.Image]:
+        with monkeypatch.context() as aside:
+            aside.setattr(tools, "find", find)
+            return ensure(references)
+
+    monkeypatch.setattr(images, "ensure", really)
+    believes_no_silence(check, EXAMPLES[check], tmp_path, monkeypatch)
+
+
+def test_no_file_is_called_unread_while_the_main_one_does_not_load(tmp_path: Path) -> None:
+    main = Example("nginx.conf", NGINX.format("include parts/a.conf; listn 80;"), beside=NGINX_STACK)
+    (path,) = write(tmp_path, [main])
+    folder = path.removesuffix("/nginx.conf")
+    for name in ("parts/a.conf", "other.conf"):
+        (tmp_path / folder / name).parent.mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text("server_tokens off;\n", encoding="utf-8")
+    found = load("nginx_t").run(tmp_path, [path, f"{folder}/parts/a.conf", f"{folder}/other.conf"])
+    assert {finding.path: finding.rule for finding in found} == {
+        path: "emerg",
+        f"{folder}/parts/a.conf": "unjudged",
+        f"{folder}/other.conf": "unread",
+    }
+    assert f"{path} does not load; see {path}:14" in "".join(map(str, found))
 
 
 def test_every_check_has_a_good_and_a_bad_example() -> None:

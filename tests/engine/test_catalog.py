@@ -59,7 +59,7 @@ def test_outside_of_git_nobody_can_tell(tmp_path: Path) -> None:
         ("snippets/nginx/tls.conf", "nginx"),
         ("snippets/service/migrations/versions/a.py", "migration"),
         ("snippets/service/assistant/app.py", "python"),
-        ("snippets/compose/production/walkthrough.sh", "shell"),
+        ("snippets/compose/production/walkthrough.sh", "walkthrough"),
         ("snippets/ci/github/test-snippets.yml", "github-actions"),
         (".github/workflows/ci.yml", "github-actions"),
         ("sub/.github/workflows/ci.yml", "github-actions"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from handbook.catalog import ROOT
 from handbook.checks import load
-from handbook.findings import HandbookError
-from tests.verdicts import Example, Verdicts, lacking, numbered, write
+from tests.verdicts import Example, Verdicts, believes_no_silence, judge_example, lacking, numbered, write
 
 WORKFLOW = """\
 name: test
@@ -33,6 +30,8 @@ services:
         source: ./parts
         target: /etc/nginx/shared
 """
+WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: ['./conf:/etc/nginx:ro']}}\n"
+INCLUDING = NGINX.format("    include shared/*.conf;")
 PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
 HASH = "sha256:" + "0" * 64
 
@@ -91,6 +90,17 @@ EXAMPLES: dict[str, list[Example]] = {
             beside={"compose.yaml": COMPOSE, "nginx.conf": NGINX.format("    include shared/bad.conf;")},
         ),
         Example("part.conf", "proxy_set_header Host $host;\n"),
+        Example(
+            "conf/nginx.conf",
+            NGINX.format("    return 301 http://a$uri;"),
+            "http_splitting",
+            6,
+            beside={"compose.yaml": WHOLE_FOLDER},
+        ),
+        # Beside one that can't be parsed nothing is judged, so nothing passes.
+        Example(
+            "nginx.conf", INCLUDING, "unjudged", 0, beside={"compose.yaml": COMPOSE, "parts/bad.conf": "server {\n"}
+        ),
     ],
     "ruff": [
         Example("good.py", "import os\n\nprint(os.name)\n"),
@@ -189,24 +199,30 @@ EXAMPLES: dict[str, list[Example]] = {
 
 @pytest.mark.parametrize(("check", "number"), numbered(EXAMPLES))
 def test_example(check: str, number: int, examples: dict[str, Verdicts]) -> None:
-    example, verdict = EXAMPLES[check][number], examples[check].get(check)
-    path = verdict.paths[number]
-    found = verdict.of(path)
-    if example.rule:
-        assert (path, example.rule, example.line) in [(finding.path, finding.rule, finding.line) for finding in found]
-    else:
-        assert not found, "\n" + "\n".join(map(str, found))
+    judge_example(EXAMPLES[check][number], number, examples[check].get(check))
 
 
-@pytest.mark.parametrize("check", sorted(set(EXAMPLES) - {"yamllint", "requirements", "toml", "json", "links"}))
+@pytest.mark.parametrize("check", EXAMPLES)
 def test_a_tool_that_says_nothing_and_ends_with_0(check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(ROOT / ".editorconfig", tmp_path)
-    good = write(tmp_path, [example for example in EXAMPLES[check] if not example.rule])
-    silent = shutil.which("true") or ""
-    monkeypatch.setattr("handbook.tools.find", lambda program: silent)
-    monkeypatch.setattr("handbook.tools.node", lambda: silent)
-    with pytest.raises(HandbookError, match="the end of its output"):
-        load(check).run(tmp_path, good)
+    believes_no_silence(check, EXAMPLES[check], tmp_path, monkeypatch)
+
+
+def test_gixy_passes_no_file_beside_one_that_can_not_be_parsed(tmp_path: Path) -> None:
+    parts = {
+        "compose.yaml": COMPOSE,
+        "parts/a.conf": "server_tokens off;\n",
+        "parts/bad.conf": "etag on;\nlocation / {\n",
+    }
+    (path,) = write(tmp_path, [Example("nginx.conf", INCLUDING, beside=parts)])
+    folder = path.removesuffix("/nginx.conf")
+    others = [f"{folder}/parts/a.conf", f"{folder}/parts/bad.conf"]
+    found = load("gixy").run(tmp_path, [path, *others])
+    assert [(finding.path, finding.rule, finding.line) for finding in found] == [
+        (path, "unjudged", 0),
+        (others[0], "unjudged", 0),
+        (others[1], "syntax", 2),
+    ]
+    assert found[0].hint == f"see {others[1]}:2"
 
 
 def test_every_check_has_a_good_and_a_bad_example() -> None:

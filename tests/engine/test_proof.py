@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,6 @@ from handbook.findings import HandbookError
 from handbook.proof import Proof, Record
 
 pytest_plugins = ["pytester"]
-
-SNIPPET = "snippets/compose/demo/compose.yaml"
 
 BOOT = """
 import pytest
@@ -40,12 +39,18 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setattr(pytest_plugin, "TESTS", pytester.path / "tests")
     monkeypatch.delenv("FRESH", raising=False)
     pytester.makefile(".txt", inputs="one", verdict="good", ran="")
+    pytester.path.joinpath("snippets/demo").mkdir(parents=True)
     pytester.mkdir("tests").joinpath("test_demo.py").write_text(BOOT)
     return pytester
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_inprocess("-p", "handbook.pytest_plugin", "-p", "no:cacheprovider", *arguments)
+    return project.runpytest_inprocess("-p", "handbook.pytest_plugin", *arguments)
+
+
+def add(test: str) -> None:
+    tests = Path("tests/test_demo.py")
+    tests.write_text(tests.read_text() + test)
 
 
 def boot(project: pytest.Pytester) -> Record | None:
@@ -106,6 +111,62 @@ def test_a_part_of_the_probes_leaves_the_proof_as_it_was(project: pytest.Pyteste
     assert boot(project) == before
 
 
+def test_what_failed_before_is_a_part_too(project: pytest.Pytester) -> None:
+    Path("verdict.txt").write_text("bad")
+    run(project)
+    Path("verdict.txt").write_text("good")
+    run(project, "--lf").assert_outcomes(passed=1)
+    record = boot(project)
+    assert record is not None
+    assert not record.passed
+    run(project).assert_outcomes(passed=2)
+
+
+def test_a_new_probe_makes_it_run_again(project: pytest.Pytester) -> None:
+    run(project)
+    add("\ndef test_more():\n    pass\n")
+    run(project).assert_outcomes(passed=3)
+
+
+def test_a_boot_that_never_gets_healthy_is_failed(project: pytest.Pytester) -> None:
+    add("\nSTACK = 'demo'\n")
+    run(project)
+    tests = Path("tests/test_demo.py")
+    tests.write_text(tests.read_text().replace("def stack(boots):", "def stack():\n    raise RuntimeError"))
+    Path("inputs.txt").write_text("two")
+    run(project).assert_outcomes(errors=2)
+    record = boot(project)
+    assert record is not None
+    assert not record.passed
+
+
+def test_what_was_edited_during_the_run_is_run_again(project: pytest.Pytester) -> None:
+    add("\ndef test_slow():\n    open('inputs.txt', 'a').write('x')\n")
+    run(project).assert_outcomes(passed=3)
+    Path("inputs.txt").write_text("one")
+    run(project).assert_outcomes(passed=3)
+
+
+def test_a_mistake_is_told_without_a_traceback(project: pytest.Pytester) -> None:
+    tests = Path("tests/test_demo.py")
+    tests.write_text(
+        tests.read_text().replace(
+            "def inputs():",
+            "def inputs():\n    from handbook.findings import HandbookError as E\n    raise E('no engine')",
+        )
+    )
+    result = run(project)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: no engine" in str(result.stderr)
+    assert "Traceback" not in str(result.stderr) + str(result.stdout)
+    tests.unlink()
+
+
+def test_listing_the_tests_asks_for_nothing(project: pytest.Pytester) -> None:
+    Path("inputs.txt").unlink()
+    assert run(project, "--collect-only").ret == 0
+
+
 def test_a_skipped_test_is_not_a_pass(project: pytest.Pytester) -> None:
     Path("tests/test_skips.py").write_text("import pytest\ndef test_it():\n    pytest.skip('no engine')\n")
     assert run(project).ret == 1
@@ -121,48 +182,115 @@ def test_a_teardown_that_fails_is_a_failure(project: pytest.Pytester) -> None:
     assert not record.passed
 
 
-def test_a_check_is_proven_until_its_file_changes(tmp_path: Path) -> None:
-    file = tmp_path / SNIPPET
-    file.parent.mkdir(parents=True)
-    file.write_text("services: {}\n")
-    store = Proof.read(tmp_path)
-    assert proof.row(store, tmp_path, SNIPPET).state == "not run"
+def record(root: Path, subject: str, name: str, *, passed: bool = True, files: list[str] | None = None) -> Record:
+    went_in = proof.digests(root, files if files is not None else [subject])
+    return Record(subject, name, f"{name} 1", passed, 0.1, "d", "none", proof.now(), files=went_in)
 
-    content = proof.digests(tmp_path, [SNIPPET])[SNIPPET]
-    for check in ("yamllint", "compose_config"):
-        store.add(Record(SNIPPET, check, f"{check} 1", True, 0.1, content, "none", proof.now()))
-    assert proof.row(store, tmp_path, SNIPPET).state == "not run", "one check of three has not run"
 
-    store.add(Record(SNIPPET, "compose_schema", "schema 1", True, 0.1, content, "none", proof.now()))
+@pytest.fixture
+def nginx(tmp_path: Path) -> Path:
+    """A checkout with one nginx file and one that it includes."""
+    for name in ("nginx.conf", "tls.conf"):
+        (tmp_path / "snippets/nginx" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "snippets/nginx" / name).write_text("a;\n")
+    return tmp_path
+
+
+MAIN, PART = "snippets/nginx/nginx.conf", "snippets/nginx/tls.conf"
+
+
+def test_a_snippet_is_proven_when_all_its_checks_are(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    assert proof.row(store, nginx, MAIN).state == "not run"
+    store.add(record(nginx, MAIN, "gixy"))
+    assert proof.row(store, nginx, MAIN).state == "not run", "one check of two has not run"
+    store.add(record(nginx, MAIN, "nginx_t"))
     store.write()
-    assert proof.row(Proof.read(tmp_path), tmp_path, SNIPPET).state == "proven"
-
-    file.write_text("services: {a: {}}\n")
-    assert proof.row(store, tmp_path, SNIPPET).state == "changed"
-
-    store.add(
-        Record(
-            SNIPPET, "yamllint", "yamllint 1", False, 0.1, proof.digests(tmp_path, [SNIPPET])[SNIPPET], "none", "now"
-        )
-    )
-    assert proof.row(store, tmp_path, SNIPPET).state == "failed"
+    assert proof.row(Proof.read(nginx), nginx, MAIN).state == "proven"
 
 
-def test_a_boot_is_changed_when_a_file_of_it_changed_or_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", [MAIN, PART])
+def test_a_snippet_changes_with_what_went_into_its_checks(nginx: Path, edited: str) -> None:
+    store = Proof.read(nginx)
+    store.add(record(nginx, MAIN, "gixy", files=[MAIN, PART]))
+    store.add(record(nginx, MAIN, "nginx_t", files=[MAIN]))
+    (nginx / edited).write_text("b;\n")
+    assert proof.row(store, nginx, MAIN).state == "changed"
+
+
+def test_one_failure_outweighs_the_rest(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    store.add(record(nginx, MAIN, "gixy", passed=False))
+    assert proof.row(store, nginx, MAIN).state == "failed"
+
+
+def test_a_failed_boot_shows_on_its_snippets(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    for check in ("gixy", "nginx_t"):
+        store.add(record(nginx, MAIN, check))
+    failed = record(nginx, "nginx", "boot", passed=False, files=[MAIN])
+    store.add(replace(failed, probes=(proof.Outcome("answers", False, 0.1),)))
+    row = proof.row(store, nginx, MAIN)
+    assert row.state == "failed"
+    assert row.boots == ()
+
+
+def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> None:
+    path = "snippets/compose/demo/walkthrough.sh"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("# A\ntrue\n")
+    store = Proof.read(tmp_path)
+    for check in ("shellcheck", "shfmt"):
+        store.add(record(tmp_path, path, check))
+    assert proof.row(store, tmp_path, path).state == "not run"
+    store.add(replace(record(tmp_path, "compose/demo", "boot", files=[path]), probes=(proof.Outcome("a", True, 0.1),)))
+    assert proof.row(store, tmp_path, path).state == "proven"
+
+
+def test_what_cannot_run_here_is_never_called_proven(tmp_path: Path) -> None:
+    path = "snippets/ci/gitlab/.gitlab-ci.yml"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("a: {}\n")
+    store = Proof.read(tmp_path)
+    for check in ("yamllint", "gitlab_schema"):
+        store.add(record(tmp_path, path, check))
+    assert proof.row(store, tmp_path, path).state == "not proven here"
+
+
+def test_a_record_is_judged_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    record = Record("demo", "boot", "Compose", True, 1.0, "d", "none", "now", files=proof.digests(tmp_path, ["a"]))
-    assert proof.boot_state(record, tmp_path) == "proven"
+    good, bad = record(tmp_path, "a", "x"), record(tmp_path, "a", "x", passed=False)
+    assert proof.judge(None, tmp_path) == "not run"
+    assert (proof.judge(good, tmp_path), proof.judge(bad, tmp_path)) == ("proven", "failed")
     (tmp_path / "a").write_text("2")
-    assert proof.boot_state(record, tmp_path) == "changed"
+    assert (proof.judge(good, tmp_path), proof.judge(bad, tmp_path)) == ("changed", "changed")
     (tmp_path / "a").unlink()
-    assert proof.boot_state(record, tmp_path) == "changed"
+    assert proof.judge(good, tmp_path) == "changed"
 
 
-def test_a_damaged_store_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
+def test_records_of_what_is_gone_are_dropped(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    for subject in (MAIN, "nginx"):
+        store.add(record(nginx, subject, "x", files=[MAIN]))
+    store.write()
+    (nginx / MAIN).unlink()
+    kept = Proof.read(nginx)
+    assert kept.get(MAIN, "x") is None
+    assert kept.get("nginx", "x") is not None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 2}', '{"format": 2, "records": [{}]}'])
+def test_a_damaged_store_is_an_error_and_not_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / ".cache").mkdir()
-    (tmp_path / ".cache/proof.json").write_text("{")
-    with pytest.raises(HandbookError, match=r"proof\.json: not JSON"):
+    (tmp_path / ".cache/proof.json").write_text(text)
+    with pytest.raises(HandbookError, match=r"proof\.json: can't be read as proof .* remove it"):
         Proof.read(tmp_path)
+
+
+def test_a_store_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("")
+    with pytest.raises(HandbookError, match=r"proof\.json: the proof can't be written"):
+        Proof(tmp_path / ".cache/proof.json").write()
 
 
 def test_a_store_of_another_format_proves_nothing(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """Which files a stack takes along, which images it names, and what is refused. No Docker is asked."""
 
+import itertools
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from handbook import images, stacks
 from handbook.catalog import Catalog
 from handbook.findings import HandbookError
-from handbook.stacks import Stack, names
+from handbook.stacks import Boot, Stack, names
 
 COMPOSE = """
 services:
@@ -133,6 +135,42 @@ def test_what_a_reader_would_not_have_is_refused(root: Path, old: str, new: str,
         _ = small(root).files
 
 
+@pytest.mark.parametrize("services", ["3", "[]", "", "{a: }", "{a: 3}"])
+def test_a_service_without_a_body_is_one_message(root: Path, services: str) -> None:
+    (root / "snippets/compose/small/compose.yaml").write_text(f"services: {services}\n")
+    with pytest.raises(HandbookError, match=r"^snippets/compose/small/compose.yaml: `services` must give each"):
+        _ = small(root).references
+
+
 def test_an_unknown_stack_lists_those_there_are(root: Path) -> None:
     with pytest.raises(HandbookError, match=r"no stack 'compose/big'.*there is: compose/small"):
         _ = Stack("compose/big", Catalog(root)).files
+
+
+@pytest.mark.parametrize(
+    ("ports", "known_by", "moved"),
+    [
+        ('["443:8443"]', [443], ["127.0.0.1:20000:8443/tcp"]),
+        ('["127.0.0.1:443:8443"]', [443], ["127.0.0.1:20000:8443/tcp"]),
+        ('["8000"]', [8000], ["127.0.0.1:20000:8000/tcp"]),
+        ("[8000]", [8000], ["127.0.0.1:20000:8000/tcp"]),
+        ('["80-81:8080-8081"]', [80, 81], ["127.0.0.1:20000:8080/tcp", "127.0.0.1:20001:8081/tcp"]),
+        ('["443:8443", "443:8443/udp"]', [443], ["127.0.0.1:20000:8443/tcp", "127.0.0.1:20000:8443/udp"]),
+        ('[{target: 8443, published: "443", mode: host}]', [443], ["127.0.0.1:20000:8443/tcp"]),
+        ('[{target: 8443, published: "9000-9010"}]', [9000], ["127.0.0.1:20000:8443/tcp"]),
+        ("[{target: 8443}]", [8443], ["127.0.0.1:20000:8443/tcp"]),
+    ],
+)
+def test_every_form_of_a_port_is_moved(
+    root: Path, monkeypatch: pytest.MonkeyPatch, ports: str, known_by: list[int], moved: list[str]
+) -> None:
+    replace(root, "image: nginx:1.30.6\n", f"image: nginx:1.30.6\n    ports: {ports}\n")
+    replace(root, "    build: {context: ../../app}\n", "")
+    monkeypatch.setattr(images, "ensure", lambda references: {n: images.Image(n, n, "id", True) for n in references})
+    monkeypatch.setattr(stacks, "_free_ports", lambda: itertools.count(20_000))
+    monkeypatch.setattr(stacks, "_default_mtu", lambda: "1500")
+    monkeypatch.setattr(Boot, "down", lambda boot: None)
+    with Boot(small(root)) as boot:
+        assert boot.ports == {port: 20_000 + index for index, port in enumerate(known_by)}
+        overlay = boot.overlay.read_text()
+    assert [line.strip(" -") for line in overlay.splitlines() if "127.0.0.1" in line] == moved

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from handbook.catalog import Catalog
+from handbook.checks._lines import line_of
 from handbook.findings import HandbookError
 
 
@@ -31,38 +33,75 @@ class Service:
                 return f"{source}/{PurePosixPath(inside).relative_to(target)}"
         return None
 
+    def mounts_file(self, path: str) -> bool:
+        """Whether the file of the repository at `path` is mounted, itself or with a folder above it."""
+        return any(PurePosixPath(path).is_relative_to(source) for source in self.mounts.values())
+
 
 def services(root: Path) -> Iterator[Service]:
-    """Yield the services of every `compose.yaml` below `snippets/`, the faults left out."""
+    """Yield the services of every `compose.yaml` below `snippets/`, the faults left out.
+
+    Raises HandbookError, with the file, when one can't be read: without it nobody knows what runs with what.
+    """
     for path in sorted(root.glob("snippets/**/compose.yaml")):
         compose = path.relative_to(root).as_posix()
         if compose.startswith("snippets/faults/"):
             continue
-        try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        except yaml.YAMLError:
-            # What is wrong with it is for the checks of Compose files to say.
-            continue
-        for name, service in (content or {}).get("services", {}).items():
-            mounts = dict(_mounts(root, path.parent, service))
-            yield Service(compose, name, service.get("image", ""), mounts)
+        for name, service in bodies(path.read_text(encoding="utf-8"), compose).items():
+            mounts = dict(_mounts(root, path.parent, service.get("volumes")))
+            yield Service(compose, name, str(service.get("image") or ""), mounts)
+
+
+def bodies(text: str, path: str) -> dict[str, dict[str, Any]]:
+    """Return the services of the Compose file `text`. Raises HandbookError, which names `path`, when it has none."""
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise HandbookError(f"{path}:{line}: not YAML: {error.problem}") from None
+    found = content.get("services") if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        line = line_of(text, ["services"])
+        raise HandbookError(f"{path}:{line}: `services` does not map names to services; write `services: {{web: ...}}`")
+    for name, service in found.items():
+        if not isinstance(service, dict):
+            line = line_of(text, ["services", str(name)])
+            raise HandbookError(f"{path}:{line}: the service {name} has no body; give it an `image` or a `build`")
+    return found
+
+
+def stack_of(catalog: Catalog, path: str) -> Iterator[str]:
+    """Yield the files of every stack that mounts the file at `path`: its compose.yaml, and all that it mounts."""
+    for service in services(catalog.root):
+        if service.mounts_file(path):
+            yield service.compose
+            yield from (file for file in catalog.files if service.mounts_file(file))
 
 
 def image_of(root: Path, *words: str) -> str:
     """Return the image of a stack whose repository contains one of `words`. Raises HandbookError when none has."""
+    return _with_image(root, *words).image
+
+
+def compose_of(root: Path, *words: str) -> str:
+    """Return the compose.yaml that `image_of` takes the image from. Raises HandbookError when there is none."""
+    return _with_image(root, *words).compose
+
+
+def _with_image(root: Path, *words: str) -> Service:
     for service in services(root):
         if any(word in service.image.partition(":")[0] for word in words):
-            return service.image
+            return service
     raise HandbookError(f"no compose.yaml below snippets/ has a service with an image like {' or '.join(words)}")
 
 
-def _mounts(root: Path, folder: Path, service: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for volume in service.get("volumes", []):
-        if isinstance(volume, str):
-            source, _, rest = volume.partition(":")
-            target = rest.partition(":")[0]
+def _mounts(root: Path, folder: Path, volumes: Any) -> Iterator[tuple[str, str]]:
+    for volume in volumes if isinstance(volumes, list) else []:
+        if isinstance(volume, dict):
+            source, target = str(volume.get("source") or ""), str(volume.get("target") or "")
         else:
-            source, target = volume.get("source", ""), volume.get("target", "")
+            source, _, rest = str(volume).partition(":")
+            target = rest.partition(":")[0]
         host = Path(os.path.normpath(folder / source))
         if source.startswith(".") and host.is_relative_to(root):
             yield target, host.relative_to(root).as_posix()

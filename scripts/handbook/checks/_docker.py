@@ -18,6 +18,7 @@ from typing import Any
 import dockerfile
 
 from handbook import images, tools
+from handbook.catalog import Catalog
 from handbook.checks._tool import failed
 from handbook.findings import Finding, HandbookError
 
@@ -52,6 +53,12 @@ def must(result: CompletedProcess[str], what: str) -> str:
     if result.returncode:
         raise failed(result, f"{what} failed")
     return result.stdout.strip()
+
+
+def below(catalog: Catalog, path: str) -> Iterator[str]:
+    """Yield the files of the folder that `path` stands in: what a build from there gets."""
+    folder = Path(path).parent
+    return (file for file in catalog.files if Path(file).is_relative_to(folder))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,9 @@ from handbook.checks._compose import image_of
 from handbook.checks._docker import container, must
 from handbook.findings import HandbookError
 
+POSTGRES = ("postgres", "pgvector")
+"""Words in the names of images that hold a Postgres."""
+
 _SECONDS = 60
 
 
@@ -22,7 +25,7 @@ def postgres(root: Path) -> Iterator[str]:
 
     Raises HandbookError when it does not answer within a minute, with the end of its log.
     """
-    reference = image_of(root, "postgres", "pgvector")
+    reference = image_of(root, *POSTGRES)
     image = images.ensure([reference])[reference]
     # Nothing here has to outlive a crash, so nothing has to reach the disk.
     server = ["postgres", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from handbook.findings import HandbookError
+from handbook.findings import Finding, HandbookError
 from handbook.tools import MissingTool
 
 _LINES = 15
@@ -53,3 +53,10 @@ def relative(root: Path, name: str) -> str:
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return name
+
+
+def unjudged(path: str, main: str, culprits: Collection[Finding]) -> Finding:
+    """Return the finding about a file that got no verdict, since `main`, which it is judged with, does not load."""
+    culprit = min(culprits)
+    message = f"could not be judged: {main} does not load"
+    return Finding(path, 0, "unjudged", message, f"see {culprit.path}:{culprit.line}")

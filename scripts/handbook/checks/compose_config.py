@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handbook import tools
+from handbook.catalog import Catalog
+from handbook.checks._compose import bodies
 from handbook.checks._docker import compose
 from handbook.checks._lines import line_of
 from handbook.checks._tool import failed
-from handbook.findings import Finding
+from handbook.findings import Finding, HandbookError
 
 NEEDS = "docker"
 
@@ -21,6 +24,22 @@ _KEYS = re.compile(r"\b(?:services|networks|volumes|secrets|configs)\.[\w.-]+")
 
 def version() -> str:
     return compose()
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    """The env files beside it and those that it names: Compose fills in variables from them."""
+    folder = Path(path).parent.as_posix()
+    yield from (file for file in catalog.files if file.startswith(f"{folder}/") and file.endswith(".env"))
+    try:
+        found = bodies((catalog.root / path).read_text(encoding="utf-8"), path)
+    except HandbookError:
+        # What is wrong with it is for Compose to say.
+        return
+    for service in found.values():
+        named = service.get("env_file") or []
+        for entry in named if isinstance(named, list) else [named]:
+            name = str(entry.get("path") or "") if isinstance(entry, dict) else str(entry)
+            yield os.path.normpath(f"{folder}/{name}")
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

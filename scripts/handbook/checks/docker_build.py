@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handbook import tools
-from handbook.checks._docker import built, engine, must
+from handbook.catalog import Catalog
+from handbook.checks._docker import below, built, engine, must
+from handbook.checks._tool import read_json
 from handbook.findings import Finding, HandbookError
 
 NEEDS = "docker"
@@ -23,6 +24,10 @@ _SCRIPT = (
 
 def version() -> str:
     return engine()
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    return below(catalog, path)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:
@@ -43,7 +48,9 @@ def _judge(root: Path, path: str) -> Iterator[Finding]:
 def _fitness(root: Path, path: str, image: str) -> Iterator[Finding]:
     text = (root / path).read_text(encoding="utf-8")
     inspect = ["docker", "image", "inspect", "--format", "{{json .Config}}", image]
-    config = json.loads(must(tools.run(inspect), "docker image inspect"))
+    inspected = tools.run(inspect)
+    must(inspected, "docker image inspect")
+    config = read_json(inspected)
     user = config.get("User") or ""
     if not _USER.fullmatch(user):
         what = f"the image runs as {user or 'root'}"

@@ -13,7 +13,8 @@ import dockerfile
 
 from handbook import tools
 from handbook.catalog import Catalog
-from handbook.checks._docker import engine, must
+from handbook.checks._docker import below, engine, must
+from handbook.checks._tool import failed
 from handbook.findings import Finding
 
 NEEDS = "docker"
@@ -34,6 +35,10 @@ _EVERYWHERE = "__pycache__/planted.cpython-313.pyc"
 
 def version() -> str:
     return engine()
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    return below(catalog, path)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:
@@ -70,7 +75,10 @@ def _arrived(context: Path, archive: Path) -> set[str]:
     """Return the paths of the files that BuildKit gets to see."""
     command = ["docker", "build", "--quiet", "--file", "-", "--output", f"type=tar,dest={archive}", str(context)]
     # With --file - BuildKit still reads the folder's .dockerignore.
-    must(tools.run(command, input="FROM scratch\nCOPY . /\n"), "the transfer of the build context")
+    result = tools.run(command, input="FROM scratch\nCOPY . /\n")
+    must(result, "the transfer of the build context")
+    if not archive.is_file():
+        raise failed(result, "sent nothing")
     with tarfile.open(archive) as tar:
         return {member.name.removeprefix("./").rstrip("/") for member in tar if not member.isdir()}
 

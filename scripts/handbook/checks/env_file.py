@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from handbook import tools
 from handbook.checks._docker import compose, engine, must, unique
+from handbook.checks._tool import read_json
 from handbook.findings import Finding
 
 NEEDS = "docker"
@@ -84,7 +85,7 @@ def _read_by_compose(root: Path, path: str) -> dict[str, str] | str:
     result = tools.run(["docker", "compose", "--file", "-", "config", "--format", "json"], cwd=root, input=project)
     if result.returncode or result.stderr:
         return result.stderr.strip()
-    environment = json.loads(result.stdout)["services"]["check"].get("environment") or {}
+    environment = read_json(result)["services"]["check"].get("environment") or {}
     # `config` prints a file for Compose, in which a $ has to be doubled.
     return {name: value.replace("$$", "$") for name, value in environment.items() if value is not None}
 
@@ -97,7 +98,8 @@ def _read_by_docker(root: Path, path: str, image: str) -> dict[str, str] | str:
         result = tools.run(command)
         if result.returncode:
             return result.stderr.strip().splitlines()[0].replace(str(root / path), path)
-        inspected = must(tools.run(["docker", "inspect", "--format", "{{json .Config.Env}}", name]), "docker inspect")
-        return dict(pair.split("=", 1) for pair in json.loads(inspected) or [])
+        inspected = tools.run(["docker", "inspect", "--format", "{{json .Config.Env}}", name])
+        must(inspected, "docker inspect")
+        return dict(pair.split("=", 1) for pair in read_json(inspected) or [])
     finally:
         tools.run(["docker", "rm", "--force", name])

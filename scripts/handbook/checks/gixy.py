@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 import crossplane
 
 from handbook import tools
-from handbook.checks._compose import Service, services
-from handbook.checks._tool import expect, failed, read_json, wheel
-from handbook.findings import Finding
+from handbook.catalog import Catalog
+from handbook.checks._compose import Service, services, stack_of
+from handbook.checks._tool import expect, failed, read_json, unjudged, wheel
+from handbook.findings import Finding, HandbookError
 
 NEEDS = "nothing"
 
@@ -23,10 +24,15 @@ def version() -> str:
     return wheel("gixy-ng", "gixy")
 
 
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    return stack_of(catalog, path)
+
+
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:
     """Judge each nginx.conf together with what it includes, laid out as its stack mounts it; the others alone.
 
-    gixy says nothing of a file that it can't parse and ends with 0, so crossplane reads every file first.
+    gixy says nothing of a file that it can't parse and ends with 0, so crossplane reads every file first. Where it
+    can't read one, what belongs together is not judged, and each file of it is a finding.
     """
     findings: set[Finding] = set()
     origin: dict[str, str] = {}
@@ -35,13 +41,18 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
     with TemporaryDirectory(prefix="bootproof-check-") as scratch:
         for number, service in enumerate(services(root)):
             main = service.host_path(f"{_FOLDER}/nginx.conf")
-            if main in paths:
+            if main and main in paths:
                 folder = Path(scratch) / str(number)
-                origin |= _lay_out(root, service, folder)
+                copies = _lay_out(root, service, folder)
+                origin |= copies
                 read, errors = _parse(folder / "nginx.conf", origin, whole=True)
+                if errors:
+                    read |= set(copies.values())
+                    wrong = {finding.path for finding in errors}
+                    findings.update(errors, (unjudged(path, main, errors) for path in read - wrong))
+                else:
+                    mains.append(str(folder / "nginx.conf"))
                 covered |= read
-                findings.update(errors)
-                mains += [] if errors else [str(folder / "nginx.conf")]
         for path in paths:
             if path not in covered:
                 origin[str(root / path)] = path
@@ -56,12 +67,12 @@ def _lay_out(root: Path, service: Service, folder: Path) -> dict[str, str]:
     """Copy what a service mounts below nginx's folder; map each copy to the path it came from."""
     origin = {}
     for target, source in service.mounts.items():
-        if not target.startswith(f"{_FOLDER}/"):
+        if not PurePosixPath(target).is_relative_to(_FOLDER):
             continue
         own = root / source
         for file in sorted(own.rglob("*")) if own.is_dir() else [own]:
             if file.is_file():
-                copy = folder / target.removeprefix(f"{_FOLDER}/") / file.relative_to(own)
+                copy = folder / PurePosixPath(target).relative_to(_FOLDER) / file.relative_to(own)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)
                 origin[str(copy)] = file.relative_to(root).as_posix()
@@ -79,6 +90,9 @@ def _parse(main: Path, origin: dict[str, str], *, whole: bool) -> tuple[set[str]
         for error in parsed["errors"]
         if error["file"] in origin
     ]
+    if bool(findings) != (parsed["status"] == "failed"):
+        said = "; ".join(f"{error['file']}:{error['line']}: {error['error']}" for error in parsed["errors"])
+        raise HandbookError(f"{origin[str(main)]}: crossplane can't read what belongs to it: {said or 'nothing said'}")
     return {origin[config["file"]] for config in parsed["config"] if config["file"] in origin}, findings
 
 
@@ -88,6 +102,8 @@ def _judge(mains: Sequence[str], origin: dict[str, str]) -> Iterator[Finding]:
         return
     result = tools.run(["gixy", "--format", "json", "--", *mains])
     expect(result, {0, 1})
+    if result.stderr:
+        raise failed(result, "wrote to stderr, which it does of a file that it leaves out")
     report = read_json(result)
     if bool(report) != bool(result.returncode):
         raise failed(result, f"exit code {result.returncode}, but {len(report)} findings")

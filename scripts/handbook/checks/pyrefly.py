@@ -6,11 +6,11 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handbook import tools
-from handbook.catalog import ROOT
+from handbook.catalog import ROOT, Catalog
 from handbook.checks._tool import expect, failed, read_json, relative, wheel
 from handbook.findings import Finding
 
@@ -21,6 +21,15 @@ _TOTAL = re.compile(r"INFO (?:(\d[\d,]*) errors?|No errors)")
 
 def version() -> str:
     return wheel("pyrefly")
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    """The settings, and what a module can import of the project that it is in; the handbook's own is no snippet."""
+    yield "pyproject.toml"
+    project = _project(catalog.root, path)
+    if project != ".":
+        own = (file for file in catalog.files if file.startswith(f"{project}/"))
+        yield from (file for file in own if file.endswith((".py", "/pyproject.toml")))
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

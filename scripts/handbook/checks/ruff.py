@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handbook import tools
-from handbook.catalog import ROOT
+from handbook.catalog import ROOT, Catalog
 from handbook.checks._tool import expect, failed, read_json, relative, wheel
 from handbook.findings import Finding
 
@@ -19,6 +19,10 @@ _PLACE = re.compile(r"^(?P<path>.+?):(?P<line>\d+):\d+: (?P<rule>[\w-]+): (?P<me
 
 def version() -> str:
     return wheel("ruff")
+
+
+def inputs(catalog: Catalog, path: str) -> tuple[str, ...]:
+    return ("pyproject.toml",)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

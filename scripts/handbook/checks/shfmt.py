@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 
 from handbook import tools
+from handbook.catalog import Catalog
 from handbook.checks._tool import expect, failed, wheel
 from handbook.findings import Finding
 
@@ -21,6 +22,10 @@ _SYNTAX = re.compile(r"^(?P<path>.+?):(?P<line>\d+):\d+: (?P<message>.+)$")
 
 def version() -> str:
     return wheel("shfmt-py", "shfmt")
+
+
+def inputs(catalog: Catalog, path: str) -> tuple[str, ...]:
+    return (".editorconfig",)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handbook import tools
-from handbook.catalog import ROOT
+from handbook.catalog import ROOT, Catalog
 from handbook.checks._tool import expect, failed, wheel
 from handbook.findings import Finding
 
@@ -18,6 +18,10 @@ _WORD = re.compile(r"^(?P<path>.+?):(?P<line>\d+): (?P<wrong>\S+) ==> (?P<right>
 
 def version() -> str:
     return wheel("codespell")
+
+
+def inputs(catalog: Catalog, path: str) -> tuple[str, ...]:
+    return (".codespellrc",)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

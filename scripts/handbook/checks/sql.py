@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from handbook.catalog import Catalog
+from handbook.checks._compose import compose_of
 from handbook.checks._docker import engine, must
-from handbook.checks._postgres import postgres, psql
+from handbook.checks._postgres import POSTGRES, postgres, psql
 from handbook.checks._tool import failed
 from handbook.findings import Finding
 
@@ -18,6 +20,10 @@ _SAID = re.compile(r"^psql:<stdin>:(?P<line>\d+): (?:(?P<level>ERROR|FATAL|WARNI
 
 def version() -> str:
     return f"psql, {engine()}"
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    yield compose_of(catalog.root, *POSTGRES)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from handbook.catalog import ROOT
+from handbook.catalog import ROOT, Catalog
 from handbook.checks._tool import wheel
 from handbook.findings import Finding
 
@@ -17,6 +17,10 @@ NEEDS = "nothing"
 
 def version() -> str:
     return wheel("yamllint")
+
+
+def inputs(catalog: Catalog, path: str) -> tuple[str, ...]:
+    return (".yamllint.yaml",)
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:

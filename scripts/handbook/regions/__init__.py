@@ -9,7 +9,8 @@ comment that stands directly above an entry, at its indentation, belongs to it.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import NamedTuple
 
@@ -19,6 +20,20 @@ class Region(NamedTuple):
 
     first: int
     last: int
+
+
+@dataclass
+class Entry:
+    """A part of a file that can be addressed.
+
+    `names` are what it could be called among its siblings, best first. `value` is what it holds when that is
+    one value, as the file writes it but without quotes.
+    """
+
+    names: list[str]
+    region: Region
+    children: list[Entry] = field(default_factory=list)
+    value: str | None = None
 
 
 class Unreadable(SyntaxError):
@@ -33,13 +48,22 @@ class NoSuchRegion(LookupError):
     """The address is not in the file. The message lists what is."""
 
 
+def entries(family: str, text: str) -> dict[str, Entry]:
+    """Return all that can be addressed in `text`, a file of the given family (a module name of this folder).
+
+    It maps every address to its entry, which has a region and may hold a value, in the order of the file. Raises
+    Unreadable when the text can't be read as that family.
+    """
+    found = import_module(f"handbook.regions.{family}").entries(text)
+    return dict(import_module("handbook.regions._text").walk(found))
+
+
 def of(family: str, text: str) -> dict[str, Region]:
-    """Return all regions of `text`, a file of the given family (a module name of this folder).
+    """Return all regions of `text`, a file of the given family.
 
     Raises Unreadable when the text can't be read as that family.
     """
-    found: dict[str, Region] = import_module(f"handbook.regions.{family}").regions(text)
-    return found
+    return {address: entry.region for address, entry in entries(family, text).items()}
 
 
 def find(family: str, text: str, address: str) -> Region:
@@ -50,7 +74,7 @@ def find(family: str, text: str, address: str) -> Region:
     return pick(of(family, text), address)
 
 
-def pick(found: dict[str, Region], address: str) -> Region:
+def pick(found: Mapping[str, Region], address: str) -> Region:
     """Return the lines of `address`, one of the regions that `of` found. Raises NoSuchRegion when it is not."""
     if address in found:
         return found[address]
@@ -64,16 +88,20 @@ def value(family: str, text: str, address: str) -> str:
 
     Raises ValueError when the region holds no value or several, and what `find` raises.
     """
-    find(family, text, address)
-    module = import_module(f"handbook.regions.{family}")
-    found = dict(import_module("handbook.regions._text").walk(module.entries(text)))[address].value
-    if found is None:
+    found = entries(family, text)
+    pick({name: entry.region for name, entry in found.items()}, address)
+    return single(found, address)
+
+
+def single(found: Mapping[str, Entry], address: str) -> str:
+    """Return the one value of an address that `entries` found. Raises ValueError when it holds no value or several."""
+    held = found[address].value
+    if held is None:
         raise ValueError(f"{address!r} does not hold one value")
-    single: str = found
-    return single
+    return held
 
 
-def _children(found: dict[str, Region], parent: str) -> Iterable[str]:
+def _children(found: Mapping[str, Region], parent: str) -> Iterable[str]:
     """The addresses one level below `parent` ("": the top level), each part of the file once."""
     start = f"{parent}." if parent else ""
     below = [address for address in found if address.startswith(start)]

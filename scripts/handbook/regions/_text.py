@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-from handbook.regions import Region
+from handbook.regions import Entry, Region
 
 
 def split(text: str) -> list[str]:
@@ -32,20 +31,6 @@ def with_comments(lines: Sequence[str], first: int, marks: tuple[str, ...] = ("#
 def indent(line: str) -> str:
     """Return the blanks that `line` starts with."""
     return line[: len(line) - len(line.lstrip())]
-
-
-@dataclass
-class Entry:
-    """A part of a file that can be addressed.
-
-    `names` are what it could be called among its siblings, best first. `value` is what it holds when that is
-    one value, as the file writes it but without quotes.
-    """
-
-    names: list[str]
-    region: Region
-    children: list[Entry] = field(default_factory=list)
-    value: str | None = None
 
 
 def addresses(entries: Sequence[Entry]) -> dict[str, Region]:

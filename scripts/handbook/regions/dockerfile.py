@@ -9,8 +9,8 @@ import re
 
 import dockerfile
 
-from handbook.regions import Region, Unreadable
-from handbook.regions._text import Entry, addresses, split, with_comments
+from handbook.regions import Entry, Region, Unreadable
+from handbook.regions._text import addresses, split, with_comments
 
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
 _LINE = re.compile(r"\bline (\d+)")

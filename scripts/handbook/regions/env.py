@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from handbook.regions import Region, Unreadable, headed
-from handbook.regions._text import Entry, addresses, split, with_comments
+from handbook.regions import Entry, Region, Unreadable, headed
+from handbook.regions._text import addresses, split, with_comments
 
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)$")
 

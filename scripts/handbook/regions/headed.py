@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from handbook.regions import Region
-from handbook.regions._text import Entry, addresses, split
+from handbook.regions import Entry, Region
+from handbook.regions._text import addresses, split
 
 _HEADING = re.compile(r"(#+|--+|//+|;+)[ \t]+(?P<title>.*\w.*?)[ \t]*$")
 _DIRECTIVE = re.compile(r"#[ \t]*shellcheck[ \t]")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-from handbook.regions import Region, Unreadable
-from handbook.regions._text import Entry, addresses, indent, split, with_comments
+from handbook.regions import Entry, Region, Unreadable
+from handbook.regions._text import addresses, indent, split, with_comments
 
 _SECTION = re.compile(r"\[{1,2}\s*(?P<name>[^\[\]]+?)\s*\]{1,2}\s*([#;].*)?$")
 _KEY = re.compile(r"(?P<key>[^\s=:#;\[][^=:]*?)\s*[=:]\s*(?P<value>.*)$")

@@ -15,8 +15,8 @@ from pathlib import Path
 import crossplane
 from crossplane.errors import NgxParserSyntaxError
 
-from handbook.regions import Region, Unreadable
-from handbook.regions._text import Entry, addresses, split, with_comments
+from handbook.regions import Entry, Region, Unreadable
+from handbook.regions._text import addresses, split, with_comments
 
 Token = tuple[str, int, bool]
 

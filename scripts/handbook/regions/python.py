@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from handbook.regions import Region, Unreadable
-from handbook.regions._text import Entry, addresses, split, with_comments
+from handbook.regions import Entry, Region, Unreadable
+from handbook.regions._text import addresses, split, with_comments
 
 
 def regions(text: str) -> dict[str, Region]:

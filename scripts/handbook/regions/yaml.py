@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from handbook.regions import Region, Unreadable
-from handbook.regions._text import Entry, addresses, split, with_comments
+from handbook.regions import Entry, Region, Unreadable
+from handbook.regions._text import addresses, split, with_comments
 
 
 @dataclass

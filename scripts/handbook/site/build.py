@@ -36,6 +36,7 @@ def define(env: Any) -> None:
     snippets = Snippets(catalog)
     try:
         found = [*pages.findings(catalog, snippets), *drawings.findings(catalog, snippets)]
+        proof = Proof.read(catalog.root)
     except HandbookError as error:
         raise Stop(str(error)) from None
     if found:
@@ -54,9 +55,9 @@ def define(env: Any) -> None:
     env.macro(tables.contract_rules, "contracts_table")
     env.macro(lambda: tables.service_settings(catalog), "settings_table")
     env.macro(lambda name: tables.stack_folders(catalog, name), "stack_folders")
-    env.macro(lambda: proof_page.summary(catalog, Proof.read(catalog.root)), "proof_summary")
-    env.macro(lambda: proof_page.snippets(catalog, Proof.read(catalog.root)), "proof_snippets")
-    env.macro(lambda: proof_page.stacks(catalog, Proof.read(catalog.root)), "proof_stacks")
+    env.macro(lambda: proof_page.summary(catalog, proof), "proof_summary")
+    env.macro(lambda: proof_page.snippets(catalog, proof), "proof_snippets")
+    env.macro(lambda: proof_page.stacks(catalog, proof), "proof_stacks")
 
 
 def _counter(catalog: Catalog) -> Callable[[str], int]:

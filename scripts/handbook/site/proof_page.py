@@ -6,7 +6,7 @@ from collections import Counter
 from html import escape
 
 from handbook.catalog import Catalog, kind_of
-from handbook.proof import WORDS, Proof, Record, Row, State, boot_state, rows
+from handbook.proof import WORDS, Proof, Record, Row, State, judge, rows
 
 
 def mark(state: State) -> str:
@@ -20,7 +20,7 @@ def summary(catalog: Catalog, proof: Proof) -> str:
     states = Counter(row.state for row in judged)
     items = [f"<li>{mark(state)} {states[state]} of {len(judged)} snippets</li>" for state in WORDS if states[state]]
     for record in proof.boots():
-        items.append(f"<li>{mark(boot_state(record, catalog.root))} {_boot(record)}</li>")
+        items.append(f"<li>{mark(judge(record, catalog.root))} {_boot(record)}</li>")
     return f'<ul class="proven">{"".join(items)}</ul>'
 
 
@@ -74,7 +74,7 @@ def stacks(catalog: Catalog, proof: Proof) -> str:
         )
         parts.append(
             f"<h3>{escape(record.subject)}</h3>"
-            f"<p>{mark(boot_state(record, catalog.root))} {_boot(record)}. Healthy after {record.seconds:.1f} s. "
+            f"<p>{mark(judge(record, catalog.root))} {_boot(record)}. Healthy after {record.seconds:.1f} s. "
             f"{escape(record.tool)}. Commit <code>{escape(record.commit)}</code>.</p>"
             f"<p>Images:</p><ul>{images}</ul><p>Probes:</p><ul>{probes}</ul>"
         )

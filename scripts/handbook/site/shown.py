@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from handbook import regions
 from handbook.catalog import Catalog, Kind, Reference, kind_of, parse_address
 from handbook.findings import Finding, HandbookError
-from handbook.regions import NoSuchRegion, Region, Unreadable
+from handbook.regions import Entry, NoSuchRegion, Region, Unreadable
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Snippets:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._texts: dict[str, str] = {}
-        self._regions: dict[str, dict[str, Region]] = {}
+        self._entries: dict[str, dict[str, Entry]] = {}
 
     def show(self, reference: Reference) -> Shown:
         """Return what `reference` stands for. Raises Unresolved."""
@@ -79,7 +79,7 @@ class Snippets:
         path, kind, text = self._open(reference)
         self._find(reference, path, kind, text, region or "")
         try:
-            return regions.value(kind.regions, text, region or "")
+            return regions.single(self._all(reference, path, kind, text), region or "")
         except ValueError as error:
             hint = "name the key or the constant itself"
             raise _unresolved(reference, "value", f"{path}: {error}", hint) from None
@@ -106,18 +106,19 @@ class Snippets:
 
     def _find(self, reference: Reference, path: str, kind: Kind, text: str, address: str) -> Region:
         try:
-            return regions.pick(self._all(reference, path, kind, text), address)
+            found = self._all(reference, path, kind, text)
+            return regions.pick({name: entry.region for name, entry in found.items()}, address)
         except NoSuchRegion as error:
             raise _unresolved(reference, "region", f"{path}: {error}", "name one of these") from None
 
-    def _all(self, reference: Reference, path: str, kind: Kind, text: str) -> dict[str, Region]:
-        if path not in self._regions:
+    def _all(self, reference: Reference, path: str, kind: Kind, text: str) -> dict[str, Entry]:
+        if path not in self._entries:
             try:
-                self._regions[path] = regions.of(kind.regions, text)
+                self._entries[path] = regions.entries(kind.regions, text)
             except Unreadable as error:
                 hint = f"mend the file; {reference.page}:{reference.line} shows it" if reference.page else "mend it"
                 raise Unresolved(Finding(path, error.line, "unreadable", error.msg, hint)) from None
-        return self._regions[path]
+        return self._entries[path]
 
 
 def _unresolved(reference: Reference, rule: str, message: str, hint: str) -> Unresolved:
