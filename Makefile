@@ -51,7 +51,7 @@ bench: docker venv ## measure what the goals speak of and print it
 lock: venv ## lock the requirements again, with hashes and without an index address
 	$(BIN)/handbook lock
 
-format: venv ## format Python and shell files in place
+format: venv ## format Python and shell files in place, and mend the lint that can be mended
 	$(BIN)/handbook format
 
 docker: ## make sure that a Docker engine answers; as root on Debian or Ubuntu it installs one

@@ -103,7 +103,7 @@ class Example:
     """A file that a check must judge in a known way: `rule` at `line`, or nothing when `rule` is empty.
 
     `name` is the file's path in a folder of its own below `snippets/`; `beside` are other files in that folder (one of
-    the same name gives way).
+    the same name gives way). `mode` is the file's.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Example:
     rule: str = ""
     line: int = 0
     beside: Mapping[str, str] = field(default_factory=dict)
+    mode: int = 0o644
 
 
 def write(root: Path, examples: Sequence[Example]) -> tuple[str, ...]:
@@ -121,6 +122,7 @@ def write(root: Path, examples: Sequence[Example]) -> tuple[str, ...]:
         for name, text in {**example.beside, example.name: example.text}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
+        (folder / example.name).chmod(example.mode)
         paths.append((folder / example.name).relative_to(root).as_posix())
     return tuple(paths)
 

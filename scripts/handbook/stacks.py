@@ -216,11 +216,15 @@ class Boot:
         self.keep = keep
         self.project = f"{stack.name.replace('/', '-')}-{os.getpid()}-{random.randrange(16**4):04x}"
         self.images: dict[str, images.Image] = {}
+        self.files: dict[str, str] = {}
 
     def __enter__(self) -> Boot:
         self.images = images.ensure(self.stack.references)
         self.scratch = Path(tempfile.mkdtemp(prefix="bootproof-")).resolve()
         self.folder = self.stack.copy(self.scratch / "copy")
+        # Of the copy: a file of the repository may be edited while it runs.
+        copied = digests(self.scratch / "copy", (path.removeprefix("snippets/") for path in self.stack.files))
+        self.files = {f"snippets/{path}": content for path, content in copied.items()}
         outer = (_outer(port) for ports in self.stack.ports.values() for port in ports)
         self.ports = dict(zip(dict.fromkeys(outer), _free_ports(), strict=False))
         self.overlay = self.scratch / "overlay.yaml"
@@ -251,8 +255,8 @@ class Boot:
         ports = ", ".join(f"{port} is 127.0.0.1:{free}" for port, free in self.ports.items())
         return (
             f"{self.project} is kept in {self.folder}: port {ports}\n"
-            f"  cd {self.folder} && export {settings}\n"
-            f"  docker compose down --volumes; rm -r {self.scratch}"
+            f"  (cd {self.folder} && {settings} bash)  # a shell in it, for the commands of its page\n"
+            f"  (cd {self.folder} && {settings} docker compose down --volumes); rm -r {self.scratch}"
         )
 
     def compose(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:

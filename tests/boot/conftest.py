@@ -11,6 +11,7 @@ from pytest_docker.plugin import Services, get_docker_services
 
 from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
+from handbook.pytest_plugin import RESULTS, module_name
 from handbook.stacks import Boot, Stack, docker_version, forget_older_builds
 from handbook.walkthroughs import Walkthrough
 
@@ -97,11 +98,14 @@ def docker_services(
 
 
 @pytest.fixture(scope="module")
-def walk(boot: Boot, docker_services: Services) -> Iterator[Walkthrough]:
+def walk(request: pytest.FixtureRequest, boot: Boot, docker_services: Services) -> Iterator[Walkthrough]:
     """The stack's walkthrough, which tests run step by step: `walk.until("start-it")`."""
     name = f"{boot.stack.folder}/walkthrough.sh"
     with Walkthrough(boot.folder / "walkthrough.sh", cwd=boot.folder, env=boot.env, name=name) as walkthrough:
         yield walkthrough
+        left = [step.name for step in walkthrough.steps if step.name not in walkthrough.results]
+        whole = not request.config.stash[RESULTS].modules[module_name(request.node.nodeid)].left_out
+        assert not (left and whole and not request.session.testsfailed), f"{name}: no test ran {', '.join(left)}"
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def started(boot: Boot, walk: Walkthrough, boots: Any) -> Boot:
         tool=f"docker {docker_version()}",
         seconds=sum(result.seconds for result in walk.results.values()),
         digest=boot.stack.digest(),
-        files=boot.stack.digests(),
+        files=boot.files,
         images={image.name: str(image) for image in boot.images.values()},
     )
     return boot

@@ -566,7 +566,7 @@ def test_out_of_memory(started: Boot, symptom: Symptom) -> None:
     def log() -> str:
         return started.compose("logs", "--no-log-prefix", "service")
 
-    wait_for(lambda: symptom.text in log(), "the end of the worker in the log", 5)
+    wait_for(lambda: symptom.text in log(), "the end of the worker in the log")
     symptom.is_in(log())
     assert started.containers("service")[0]["State"]["OOMKilled"]
     wait_for(lambda: not ready_is_red(started), "there is a new worker", 10)

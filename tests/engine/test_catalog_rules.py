@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from handbook.catalog import Kind
+from handbook.checks import load
+from handbook.findings import HandbookError
 from tests.catalog_rules import MODULES, hidden, missing, unused, without_check, without_kind
 
 BAD = Kind("bad", ("*.bad",), "headed", (), "text")
@@ -19,3 +23,8 @@ def test_the_rules_can_fail() -> None:
     assert hidden([Kind("late", ("snippets/*/Dockerfile",), "dockerfile", ("hadolint",), "docker")]) == [
         "kind late: kind dockerfile above it takes all its files"
     ]
+
+
+def test_a_check_that_is_not_written_yet_is_told() -> None:
+    with pytest.raises(HandbookError, match=r"no scripts/handbook/checks/nowhere\.py; write it"):
+        load("nowhere")

@@ -189,6 +189,12 @@ EXAMPLES: dict[str, list[Example]] = {
         Example("good.md", "Receive the separate file.\n"),
         Example("bad.md", "Good.\nRecieve it.\n", "spelling", 2),
     ],
+    "executable": [
+        Example("good.sh", "#!/bin/sh\n", mode=0o755),
+        Example("sourced.sh", "true\n"),
+        Example("bad.sh", "#!/bin/sh\n", "mode", 1),
+        Example("data.sh", "true\n", "mode", 1, mode=0o755),
+    ],
     "links": [
         Example("good.md", "[a](good.md), [b](#b), [c](https://example.com/gone.md), [d](good.md#d)\n"),
         Example("bad.md", "[a](good.md)\n\n| t |\n| --- |\n| [b](gone.md#b) |\n", "link", 5),

@@ -33,6 +33,14 @@ def test_check_refuses_what_it_cannot_check(
     assert said.err.count("\n") == 1
 
 
+def test_check_takes_the_path_that_a_page_shows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["check", "ci/gitlab/.gitlab-ci.yml"]) == 0
+    assert capsys.readouterr().out.startswith("snippets/ci/gitlab/.gitlab-ci.yml: yamllint")
+
+
 def test_check_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check"]) == 2
     assert "run `make check FILE=snippets/...`" in capsys.readouterr().err

@@ -129,6 +129,8 @@ CASES = (
         "X-Forwarded-For $remote_addr",
         "X-Forwarded-For $proxy_add_x_forwarded_for",
     ),
+    case("headers.forwarded", FORWARDED, "X-Real-IP $remote_addr", "X-Real-IP $http_x_real_ip"),
+    case("headers.forwarded", FORWARDED, "X-Forwarded-Host $host", "X-Forwarded-Host $http_x_forwarded_host"),
     case(
         "headers.forwarded",
         NGINX,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from handbook import proof, pytest_plugin
+from handbook.catalog import kind_of
 from handbook.findings import HandbookError
 from handbook.proof import Proof, Record
 
@@ -240,7 +241,9 @@ def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> Non
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text("# A\ntrue\n")
     store = Proof.read(tmp_path)
-    for check in ("shellcheck", "shfmt"):
+    kind = kind_of(path)
+    assert kind is not None
+    for check in kind.checks:
         store.add(record(tmp_path, path, check))
     assert proof.row(store, tmp_path, path).state == "not run"
     store.add(replace(record(tmp_path, "compose/demo", "boot", files=[path]), probes=(proof.Outcome("a", True, 0.1),)))

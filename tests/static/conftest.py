@@ -37,5 +37,7 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def site(build: Build) -> Path:
     """The folder of the built handbook."""
     result = build.process.result()
-    assert result.returncode == 0, result.stderr
+    if result.returncode:
+        said = "\n".join(line for line in result.stderr.splitlines() if line and not line.startswith("INFO"))
+        pytest.fail(f"the site can't be built:\n{said}", pytrace=False)
     return build.folder

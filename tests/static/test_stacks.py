@@ -1,7 +1,8 @@
-"""Every stack has a walkthrough, and a test that boots it."""
+"""Every stack has a walkthrough that pages show whole, and a test that boots it."""
 
 from handbook.catalog import Catalog
 from handbook.stacks import names
+from handbook.walkthroughs import steps
 
 
 def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
@@ -10,3 +11,12 @@ def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
         assert f"snippets/{name}/walkthrough.sh" in catalog.files, f"{name}: no walkthrough.sh beside compose.yaml"
         test = f"tests/boot/test_{name.replace('/', '_').replace('-', '_')}.py"
         assert test in catalog.files, f"{name}: no {test} boots it"
+
+
+def test_every_step_of_a_walkthrough_is_shown() -> None:
+    catalog = Catalog()
+    for name in names(catalog):
+        path = f"snippets/{name}/walkthrough.sh"
+        shown = {reference.region for reference in catalog.shown().get(path, [])}
+        hidden = [step.name for step in steps(catalog.root / path) if step.name not in shown]
+        assert not hidden, f"{path}: no page shows {', '.join(hidden)}; show them, or take them out"

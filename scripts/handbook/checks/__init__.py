@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -36,7 +37,9 @@ class Check(Protocol):
 
 
 def load(name: str) -> Check:
-    """Return the check named `name`. Raises ModuleNotFoundError when `checks/` has no such module."""
+    """Return the check named `name`. Raises HandbookError when `checks/` has no such module."""
+    if find_spec(f"handbook.checks.{name}") is None:
+        raise HandbookError(f"there is no scripts/handbook/checks/{name}.py; write it, or mend KINDS in catalog.py")
     return cast(Check, import_module(f"handbook.checks.{name}"))
 
 

@@ -10,6 +10,8 @@ from handbook.facts.deployment import Deployment, Proxy
 
 # What the outermost proxy writes over whatever a client sent.
 WRITTEN = {"host": "$host", "x-forwarded-for": "$remote_addr", "x-forwarded-proto": "$scheme"}
+# What it may leave out, and may not take from the client.
+IF_WRITTEN = {"x-real-ip": "$remote_addr", "x-forwarded-host": "$host"}
 
 
 @contract
@@ -24,8 +26,10 @@ def forwarded(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
         at = Fact("", proxy.nginx.path, 1)
         yield Wrong(at, "the proxy passes no request to the service", "add a proxy_pass")
     for _, location in passing:
-        for name, value in WRITTEN.items():
+        for name, value in {**WRITTEN, **IF_WRITTEN}.items():
             sent = location.request_headers.get(name)
+            if sent is None and name in IF_WRITTEN:
+                continue
             if sent is None:
                 message = f"location {location.at.value} does not write the header {name}"
                 yield Wrong(location.at, message, "include the headers at this level, too")

@@ -45,7 +45,7 @@ def _row(row: Row) -> str:
     kind = kind_of(row.path)
     if kind and kind.limits:
         checks += f"<br>Not proven here: {escape(kind.limits)}"
-    boots = ", ".join(f"<code>{escape(record.subject)}</code>" for record in row.boots) or "no stack"
+    boots = ", ".join(f"<code>{escape(record.subject)}</code>" for record in row.boots) or "not booted here"
     last = max((record.time, record.commit) for _, record in row.checks if record) if row.state != "not run" else None
     when = f"{last[0][:10]}, commit <code>{escape(last[1])}</code>" if last else "never"
     path = escape(row.path.removeprefix("snippets/"))
