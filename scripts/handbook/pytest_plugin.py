@@ -30,6 +30,7 @@ class Module:
     """One module of tests: what was collected of it, what is left out, and what it says that it proves."""
 
     tests: list[str] = field(default_factory=list)
+    negatives: set[str] = field(default_factory=set)
     left_out: bool = False
     ask_inputs: Callable[[], str] | None = None
     inputs: str | None = None
@@ -71,6 +72,7 @@ def level(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "negative: shows that a probe can fail, and is no probe itself")
     config.stash[RESULTS] = Results()
 
 
@@ -136,6 +138,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         module = results.modules.setdefault(module_name(item.nodeid), Module())
         module.tests.append(item.nodeid)
+        if item.get_closest_marker("negative"):
+            module.negatives.add(item.nodeid)
         module.ask_inputs = getattr(getattr(item, "module", None), "inputs", None)
         module.stack = getattr(getattr(item, "module", None), "STACK", None)
     if config.option.collectonly:
@@ -188,6 +192,7 @@ def records(results: Results, before: Proof) -> Iterable[Record]:
         probes = tuple(
             Outcome(test.partition("::")[2], results.outcomes[test] == "passed", round(results.durations[test], 2))
             for test in module.tests
+            if test not in module.negatives
         )
         known = before.get(module.stack, "boot") if module.stack else None
         if module.boot:

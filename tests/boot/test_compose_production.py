@@ -341,6 +341,7 @@ def careless(started: Boot) -> Iterator[containers.Container]:
         tools.run(["docker", "rm", created.stdout.strip()])
 
 
+@pytest.mark.negative
 class TestProbesCanFail:
     """The same probes, against nginx and containers that are wrong."""
 

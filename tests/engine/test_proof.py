@@ -168,6 +168,20 @@ def test_listing_the_tests_asks_for_nothing(project: pytest.Pytester) -> None:
     assert run(project, "--collect-only").ret == 0
 
 
+def test_a_test_of_a_probe_is_no_probe_and_counts_all_the_same(project: pytest.Pytester) -> None:
+    add("\n@pytest.mark.negative\ndef test_a_probe_can_fail():\n    assert open('verdict.txt').read() == 'good'\n")
+    run(project).assert_outcomes(passed=3)
+    record = boot(project)
+    assert record is not None
+    assert [probe.name for probe in record.probes] == ["test_answers", "test_survives"]
+    Path("verdict.txt").write_text("bad")
+    Path("inputs.txt").write_text("two")
+    run(project)
+    record = boot(project)
+    assert record is not None
+    assert not record.passed
+
+
 def test_a_skipped_test_is_not_a_pass(project: pytest.Pytester) -> None:
     Path("tests/test_skips.py").write_text("import pytest\ndef test_it():\n    pytest.skip('no engine')\n")
     assert run(project).ret == 1

@@ -82,5 +82,6 @@ def stacks(catalog: Catalog, proof: Proof) -> str:
 
 
 def _sentence(test: str) -> str:
-    """Read a probe from the name of its test."""
-    return test.removeprefix("test_").replace("_", " ")
+    """Read a probe from the name of its test and, behind a colon, the case of it."""
+    name, _, case = test.removesuffix("]").partition("[")
+    return name.removeprefix("test_").replace("_", " ") + (f": {case.replace('_', ' ')}" if case else "")

@@ -13,6 +13,7 @@ from handbook import contracts
 from handbook.catalog import KINDS, Catalog, kind_of
 from handbook.checks import load
 from handbook.facts import compose, settings
+from handbook.facts.settings import Setting
 from handbook.findings import HandbookError
 
 
@@ -47,7 +48,7 @@ def service_settings(catalog: Catalog) -> str:
         (
             f"<code>{setting.name.value}</code>",
             " or ".join(f"<code>{escape(choice)}</code>" for choice in setting.choices) or escape(_words(setting.type)),
-            "required" if setting.default is None else f"<code>{escape(str(setting.default.value))}</code>",
+            _default(setting),
         )
         for setting in settings.read(catalog.root, "snippets/service/assistant/settings.py")
     )
@@ -81,6 +82,14 @@ def _summary(documented: object) -> str:
     """The first paragraph of a docstring, as HTML."""
     text = (inspect.getdoc(documented) or "").partition("\n\n")[0].replace("\n", " ")
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _default(setting: Setting) -> str:
+    if setting.default is None:
+        return "required"
+    if setting.default.value is None:
+        return "not set"
+    return f"<code>{escape(str(setting.default.value))}</code>"
 
 
 _WORDS = {
