@@ -1,5 +1,5 @@
-# Everything lands in .venv/, .cache/, build/ and site/, which git ignores.
-# What else can be set stands at the end of `make help`.
+# Everything lands in .venv/, .cache/, build/, site/ and tools/node_modules/, which git ignores.
+# What is most often set stands at the end of `make help`.
 
 PYTHON ?= python3
 ADDRESS ?= 127.0.0.1:8000
@@ -12,7 +12,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve site test-snippets test-static test-engine test-boot check bench lock format docker venv clean
+.PHONY: help serve site test-snippets test-static test-engine test-boot check bench lock lock-images format docker venv clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,11 +45,14 @@ test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves
 check: venv ## run all checks of one file: make check FILE=snippets/...
 	$(BIN)/handbook check $(FILE)
 
-bench: docker venv ## measure what the goals speak of and print it
+bench: docker venv ## measure how long each level takes and print it
 	$(BIN)/handbook bench
 
 lock: venv ## lock the requirements again, with hashes and without an index address
 	$(BIN)/handbook lock
+
+lock-images: docker venv ## lock the digests of all images, where a registry answers
+	$(BIN)/handbook lock-images
 
 format: venv ## format Python and shell files in place, and mend the lint that can be mended
 	$(BIN)/handbook format

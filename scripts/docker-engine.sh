@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that a Docker engine with Compose answers on this machine (`make docker`).
+# Makes sure that a Docker engine with Compose answers on this machine (`make docker`), and that the
+# programs are there which the walkthroughs call on the host.
 #
 # When one answers, this says so and changes nothing. As root on Debian or Ubuntu it installs
 # the distribution's own packages and starts the engine. Anywhere else it prints what to run
@@ -259,7 +260,23 @@ print_commands() {
   } >&2
 }
 
+install_host_programs() {
+  local -a missing=()
+  local program
+  for program in curl openssl; do
+    command -v "$program" >/dev/null || missing+=("$program")
+  done
+  ((${#missing[@]} > 0)) || return 0
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    stop "the walkthroughs need ${missing[*]}; run as root: apt-get install ${missing[*]}"
+  fi
+  say "installing ${missing[*]}, which the walkthroughs call"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+}
+
 main() {
+  install_host_programs
   if client_is_there && engine_answers; then
     report
     return

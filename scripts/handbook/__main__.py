@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from handbook import bench, environment
+from handbook import bench, environment, stacks
 from handbook.catalog import ROOT, Catalog, kind_of
 from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
@@ -101,10 +101,12 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("serve", help="serve the handbook with live reload")
     command.add_argument("address", metavar="HOST:PORT")
     command.set_defaults(call=lambda options: serve(options.address))
-    command = commands.add_parser("bench", help="measure what the goals speak of")
+    command = commands.add_parser("bench", help="measure how long each level takes")
     command.set_defaults(call=lambda options: bench.measure())
     command = commands.add_parser("lock", help="lock the requirements again, with hashes")
     command.set_defaults(call=lambda options: environment.lock())
+    command = commands.add_parser("lock-images", help="lock the digests of all images, where a registry answers")
+    command.set_defaults(call=lambda options: stacks.lock_images(Catalog()))
     command = commands.add_parser("npm-ci", help="install the locked npm tools")
     command.set_defaults(call=lambda options: environment.install_npm_tools())
     command = commands.add_parser("format", help="format Python and shell files in place")

@@ -1,4 +1,4 @@
-"""Measures what the goals of the project speak of, prints it and writes it to `build/bench.json`.
+"""Measures how long each level takes, prints it and writes it to `build/bench.json`.
 
 Timings belong here and not into a test: they depend on the machine and on what else it does.
 """
@@ -44,7 +44,7 @@ def counts() -> dict[str, int]:
 
 
 def measure() -> None:
-    """Time every goal once, print a table and write `build/bench.json`."""
+    """Time every level once, print a table and write `build/bench.json`."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
     static = [*pytest, "tests/static"]
     engine = [*pytest, "tests/engine", "snippets/service/tests"]

@@ -74,7 +74,7 @@ KINDS = (
         "yaml",
         ("yamllint", "github_schema", "actionlint"),
         "yaml",
-        limits="No GitHub runner here: its schema and its steps are checked, the same commands run in our own CI.",
+        limits="No GitHub runner here: its schema and its steps are checked. Its command is the one that .ci/run runs.",
     ),
     Kind(
         "gitlab-ci",
@@ -82,7 +82,7 @@ KINDS = (
         "yaml",
         ("yamllint", "gitlab_schema"),
         "yaml",
-        limits="No GitLab runner here: its schema is checked, the same commands run in our own CI.",
+        limits="No GitLab runner here: its schema is checked. Its command is the one that .ci/run runs.",
     ),
     Kind("yaml", ("*.yaml", "*.yml"), "yaml", ("yamllint",), "yaml"),
     Kind("markdown", ("*.md",), "headed", ("spelling", "links"), "markdown"),

@@ -37,7 +37,8 @@ def lock() -> None:
     options = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--python-version", "3.11"]
     service = "snippets/service/requirements.txt"
     uv = find("uv")
-    _call([uv, "pip", "compile", "--quiet", *options, "snippets/service/pyproject.toml", "--output-file", service])
+    own = ["--no-annotate", "snippets/service/pyproject.toml", "--output-file", service]
+    _call([uv, "pip", "compile", "--quiet", *options, *own])
     inputs = ["requirements/handbook.in", "snippets/service/pyproject.toml"]
     handbook = ["--constraint", service, "--output-file", "requirements/handbook.txt"]
     _call([uv, "pip", "compile", "--quiet", *options, *inputs, *handbook])

@@ -7,13 +7,10 @@ else in a developer's store.
 
 Environment: `IMAGES` (official, substitute or auto), `REGISTRY` (a prefix that stands in for Docker Hub) and
 `DEBIAN_MIRROR` (where substitutes get packages from when this machine's apt does not know a Debian archive).
-
-Command: `python -m handbook.images ensure|lock|decide REFERENCE...`
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import fnmatch
@@ -156,7 +153,7 @@ def read_lock(path: Path = LOCK) -> dict[str, str]:
         if not (_REFERENCE.fullmatch(name) and _DIGEST.fullmatch(digest)):
             raise ImageError(
                 f"{_shown(path)}:{number}: `{entry}` is not name:tag@sha256:<64 hex digits>; "
-                "write it with `python -m handbook.images lock`"
+                "write it with `make lock-images`"
             )
         if name in digests:
             raise ImageError(f"{_shown(path)}:{number}: {name} is locked twice; remove one of the lines")
@@ -429,28 +426,3 @@ def _one_at_a_time() -> Iterator[None]:
             with _progress("waiting for another process that makes images"):
                 fcntl.flock(busy, fcntl.LOCK_EX)
         yield
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m handbook.images", description="Images that the snippets need.")
-    parser.add_argument("action", choices=["ensure", "lock", "decide"])
-    parser.add_argument("references", nargs="+", metavar="REFERENCE", help="an official image, such as nginx:1.30.6")
-    options = parser.parse_args(arguments)
-    try:
-        if options.action == "ensure":
-            for image in ensure(options.references).values():
-                print(f"{image.name} = {image.local} {image.id} ({image})")
-        elif options.action == "lock":
-            for name, digest in write_lock(options.references).items():
-                print(f"{name}@{digest}")
-        else:
-            print(decide(options.references))
-    except HandbookError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

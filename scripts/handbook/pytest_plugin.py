@@ -22,8 +22,6 @@ from handbook.catalog import ROOT
 from handbook.findings import HandbookError
 from handbook.proof import Outcome, Proof, Record, commit, digest, now
 
-TESTS = ROOT / "tests"
-
 
 @dataclass
 class Module:

@@ -52,6 +52,16 @@ def names(catalog: Catalog) -> tuple[str, ...]:
     )
 
 
+def lock_images(catalog: Catalog) -> None:
+    """Write the digest of every image that a stack takes from a registry into the lock, and print them.
+
+    Raises ImageError when the registry does not answer or lacks one of them; the lock is then left alone.
+    """
+    references = {reference for name in names(catalog) for reference in Stack(name, catalog).references}
+    for name, locked in images.write_lock(sorted(references)).items():
+        print(f"{name}@{locked}")
+
+
 @dataclass(frozen=True)
 class Stack:
     """A stack by its name, which is its folder below `snippets/`."""

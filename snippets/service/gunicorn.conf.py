@@ -1,4 +1,4 @@
-"""gunicorn reads this file when it starts in this folder; every value comes from the environment."""
+"""gunicorn reads this file when it starts in this folder; what a target may change comes from the environment."""
 
 import os
 import sys

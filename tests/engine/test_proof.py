@@ -37,7 +37,6 @@ def test_survives():
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with one boot of two probes, and an empty store of proof."""
     monkeypatch.setattr(pytest_plugin, "ROOT", pytester.path)
-    monkeypatch.setattr(pytest_plugin, "TESTS", pytester.path / "tests")
     monkeypatch.delenv("FRESH", raising=False)
     pytester.makefile(".txt", inputs="one", verdict="good", ran="")
     pytester.path.joinpath("snippets/demo").mkdir(parents=True)
