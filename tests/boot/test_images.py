@@ -9,10 +9,16 @@ import pytest
 
 from handbook import images
 from handbook.tools import run
+from tests.verdicts import one, with_docker
 
 POSTGRES = "pgvector/pgvector:0.8.1-pg18-trixie"
 NGINX = "nginx:1.30.6"
 PYTHON = "python:3.13-slim-trixie"
+
+
+def inputs() -> str:
+    """The digest of all that this module's result depends on; the images stand for the files they are made from."""
+    return one(with_docker(__file__))
 
 
 @pytest.fixture(scope="module")
