@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from handbook import bench, environment, stacks
 from handbook.catalog import ROOT, Catalog, kind_of
@@ -78,8 +79,8 @@ def _build_site() -> None:
         raise HandbookError("\n".join(["the site can't be built:", *said]))
 
 
-def serve(address: str) -> int:
-    """Serve the handbook on `address` (host:port) until Ctrl-C. Raises HandbookError when something listens there."""
+def serve(address: str) -> NoReturn:
+    """Become the server of the handbook on `address` (host:port). Raises HandbookError when something listens there."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_server((host, int(port))):
@@ -87,7 +88,9 @@ def serve(address: str) -> int:
     except (OSError, ValueError, OverflowError) as error:
         message = f"{address}: nothing can be served there ({error}); name another address: make serve ADDRESS=..."
         raise HandbookError(message) from None
-    return subprocess.run([find("mkdocs"), "serve", "--dev-addr", address], cwd=ROOT, check=False).returncode
+    os.chdir(ROOT)
+    # In the place of this process, so that Ctrl-C reaches the one that ends well on it.
+    os.execv(find("mkdocs"), ["mkdocs", "serve", "--dev-addr", address])
 
 
 def main(arguments: list[str] | None = None) -> int:
