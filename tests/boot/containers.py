@@ -66,6 +66,26 @@ def is_limited(container: Container) -> None:
         assert (host[limit] or 0) > 0, f"{named(container)}: no limit for {limit}"
 
 
+def comes_back(container: Container) -> None:
+    """What serves is restarted after a crash and after the host; what ran once is not run again by itself."""
+    policy = container["HostConfig"]["RestartPolicy"]["Name"]
+    expected = "no" if container["Config"]["Labels"]["com.docker.compose.service"] == "migrations" else "unless-stopped"
+    assert policy == expected, f"{named(container)}: restart {policy}"
+
+
+def has_room(container: Container) -> None:
+    """Open files for what holds connections, shared memory for what builds an index in parallel."""
+    service, host = container["Config"]["Labels"]["com.docker.compose.service"], container["HostConfig"]
+    if service in ("nginx", "service"):
+        files = [limit["Soft"] for limit in host["Ulimits"] or [] if limit["Name"] == "nofile"]
+        assert files, f"{named(container)}: no limit for open files, so it is the engine's"
+        # The default of engine 29.
+        assert files[0] > 1024, f"{named(container)}: {files[0]} open files"
+    if service == "postgres":
+        # Docker's default.
+        assert host["ShmSize"] > 64 * 1024**2, f"{named(container)}: {host['ShmSize']} bytes of shared memory"
+
+
 def logs_rotate(container: Container) -> None:
     """json-file, the default, keeps everything unless it is told a size."""
     log = container["HostConfig"]["LogConfig"]

@@ -271,7 +271,13 @@ def test_deep_health_inside(client: Client, deep: Callable[[], tuple[int, dict[s
 
 @pytest.mark.parametrize(
     "probe",
-    [containers.runs_unprivileged, containers.is_limited, containers.logs_rotate],
+    [
+        containers.runs_unprivileged,
+        containers.is_limited,
+        containers.has_room,
+        containers.comes_back,
+        containers.logs_rotate,
+    ],
     ids=lambda probe: probe.__name__,
 )
 def test_every_container(probe: Callable[[containers.Container], None], started: Boot) -> None:
@@ -368,6 +374,8 @@ class TestProbesCanFail:
         [
             (containers.runs_unprivileged, "user ''"),
             (containers.is_limited, "no limit for Memory"),
+            (containers.has_room, "bytes of shared memory"),
+            (containers.comes_back, "restart no"),
             (containers.logs_rotate, "json-file"),
             (lambda container: containers.holds_no_secret(container, ["a-rather-long-password"]), "shows a secret"),
             (lambda container: containers.only_nginx_is_published([container]), "postgres"),

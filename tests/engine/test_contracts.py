@@ -129,6 +129,7 @@ CASES = (
         "X-Forwarded-For $remote_addr",
         "X-Forwarded-For $proxy_add_x_forwarded_for",
     ),
+    case("headers.once", TIMEOUTS, "upstream error timeout;", "upstream error timeout non_idempotent;"),
     case("headers.forwarded", FORWARDED, "X-Real-IP $remote_addr", "X-Real-IP $http_x_real_ip"),
     case("headers.forwarded", FORWARDED, "X-Forwarded-Host $host", "X-Forwarded-Host $http_x_forwarded_host"),
     case(
@@ -655,6 +656,7 @@ def about(part: str) -> set[str]:
 ONLY_ABOUT = {
     "proxy": {
         "headers.forwarded",
+        "headers.once",
         "health.inside",
         "ports.bind",
         "ports.published",

@@ -1,4 +1,4 @@
-"""What the proxy tells the service about the client."""
+"""What the proxy passes on to the service: who the client is, and each request only once."""
 
 from __future__ import annotations
 
@@ -37,4 +37,15 @@ def forwarded(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
                 yield Wrong(sent, f"the header {name} is {sent.value}", f"write {value}: a client can forge the rest")
 
 
-CONTRACTS = (forwarded,)
+@contract
+def once(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+    """A request that changes something is never sent to a second server: it could be done twice.
+
+    https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_next_upstream
+    """
+    for retry in proxy.nginx.retries:
+        if "non_idempotent" in retry.value:
+            yield Wrong(retry, "a POST is sent again to another server", "take non_idempotent out")
+
+
+CONTRACTS = (forwarded, once)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,13 @@ class Directive:
     def all(self, name: str) -> list[Directive]:
         """The directives of a name that stand in its block itself."""
         return [directive for directive in self.block if directive.name == name]
+
+    def anywhere(self, name: str) -> Iterator[Directive]:
+        """The directives of a name that stand in its block or in one inside of it."""
+        for directive in self.block:
+            if directive.name == name:
+                yield directive
+            yield from directive.anywhere(name)
 
 
 @dataclass
@@ -114,6 +121,8 @@ class Nginx:
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     shutdown_seconds: Fact[float] | None = None
     resolver: Fact[str] | None = None
+    retries: list[Fact[tuple[str, ...]]] = field(default_factory=list)
+    """Every `proxy_next_upstream`, at whatever level: when a request is sent to another server."""
     files: list[Fact[str]] = field(default_factory=list)
     """Paths, as nginx sees them, of certificates and keys."""
 
@@ -145,6 +154,7 @@ def read(root: Path, path: str, seen_as: str, lookup: Callable[[str], str | None
     found = Nginx(path)
     if stop := main.all("worker_shutdown_timeout"):
         found.shutdown_seconds = _seconds(stop[-1])
+    found.retries = [directive.fact() for directive in main.anywhere("proxy_next_upstream")]
     for http in main.all("http"):
         if resolvers := http.all("resolver"):
             found.resolver = resolvers[-1].fact().having(resolvers[-1].arguments[0])
