@@ -5,9 +5,13 @@ import json
 import logging
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import redirect_stdout
+from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -19,8 +23,23 @@ from assistant.app import create_app
 from assistant.settings import ServerSettings, Settings
 
 PASSWORD = "kW7uZr2-tQx9_bFhM4cV"
+KEY = "pJ4s-Yt8vQe2nXw6_LbGd"
 
 Lines = Callable[[], list[dict[str, Any]]]
+
+STAND_IN = Path(__file__).parents[1] / "provider" / "provider.py"
+
+
+class StandIn:
+    """The stand-in for a model provider, which listens at `url`. `module` is its file, `lines` its log."""
+
+    def __init__(self, module: ModuleType, port: int) -> None:
+        self.module = module
+        self.url = f"http://127.0.0.1:{port}/v1"
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, message: str, **fields: Any) -> None:
+        self.lines.append(json.loads(json.dumps({"message": message, **fields})))
 
 
 @pytest.fixture
@@ -46,20 +65,34 @@ def absent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, absent_port: int) -> FastAPI:
-    """The application, not started yet, with a database that refuses connections."""
-    monkeypatch.setenv("DATABASE_PASSWORD", PASSWORD)
+def required_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting that has no default, as variables."""
+    for name in ("DATABASE_PASSWORD", "CACHE_PASSWORD", "BROKER_PASSWORD", "PROVIDER_API_KEY"):
+        monkeypatch.setenv(name, PASSWORD)
+    monkeypatch.setenv("API_KEYS", f"tests:{sha256(KEY.encode()).hexdigest()}")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, required_settings: None, absent_port: int) -> FastAPI:
+    """The application, not started yet, with a database and Redis servers that refuse connections.
+
+    It knows one key: KEY, of the caller "tests".
+    """
     monkeypatch.setenv("DATABASE_PORT", str(absent_port))
+    for name in ("CACHE_URL", "BROKER_URL"):
+        monkeypatch.setenv(name, f"redis://127.0.0.1:{absent_port}/0")
     return create_app()
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, which is started for it."""
+    """A client of the application, which is started for it, with KEY."""
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 50000))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        httpx.AsyncClient(
+            transport=transport, base_url="http://test", headers={"Authorization": f"Bearer {KEY}"}
+        ) as client,
     ):
         yield client
 
@@ -76,3 +109,26 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """The stand-in for a model provider, in a thread of this process and in a hurry."""
+    spec = spec_from_file_location("stand_in", STAND_IN)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.Provider(("127.0.0.1", 0), module.Handler) as server:
+        running = StandIn(module, server.server_address[1])
+        monkeypatch.setattr(module, "log", running.write)
+        monkeypatch.setattr(module, "TOKEN_SECONDS", 0)
+        monkeypatch.setattr(module, "DRIP_SECONDS", 0.01)
+        monkeypatch.setattr(module, "RETRY_AFTER_SECONDS", 0)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        # A proxy of this machine has no way to it.
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield running
+        server.shutdown()
+        thread.join()

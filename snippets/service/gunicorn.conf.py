@@ -1,7 +1,10 @@
 """gunicorn reads this file when it starts in this folder; what a target may change comes from the environment."""
 
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -59,6 +62,36 @@ def on_starting(server: Any) -> None:
     except SettingsError as error:
         server.log.critical("%s", error)
         sys.exit(1)
+
+
+def when_ready(server: Any) -> None:
+    """Tell the processes, of which there is none yet, where to put their counts."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = empty_metrics_folder()
+
+
+def empty_metrics_folder() -> str:
+    """Return a folder for the counts of the processes. What an earlier start left there would be added to them."""
+    if not settings.prometheus_multiproc_dir:
+        return tempfile.mkdtemp(prefix="assistant-metrics-", dir=worker_tmp_dir)
+    folder = Path(settings.prometheus_multiproc_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
+    return str(folder)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take a process that has ended out of the metrics that tell about living ones."""
+    # At the top, it would be imported before the folder is known.
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Remove the folder that was made at the start."""
+    if not settings.prometheus_multiproc_dir:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -52,14 +52,40 @@ class AccessLog:
 
         try:
             await self.app(scope, receive, send_with_id)
+        finally:
+            log_request(scope, status or CLIENT_CLOSED_REQUEST, time.perf_counter() - started)
+
+
+class Uncaught:
+    """Answers 500 to an exception that nobody caught, and logs it.
+
+    It stands apart from the access log, so that this answer passes through what is between: it is counted, and gets
+    the headers without which a browser would hide it from the page.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
         except Exception:
             logger.exception("uncaught exception")
             # An answer that has begun stays incomplete; the server sees it, and closes the connection.
-            if status is None:
+            if not begun:
                 response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed. The log has the request id.")
-                await response(scope, receive, send_with_id)
-        finally:
-            log_request(scope, status or CLIENT_CLOSED_REQUEST, time.perf_counter() - started)
+                await response(scope, receive, send)
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

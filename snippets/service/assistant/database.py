@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from assistant.settings import Settings
+from assistant.settings import DatabaseSettings
 
 
-def database_url(settings: Settings) -> URL:
+def database_url(settings: DatabaseSettings) -> URL:
     """Return the address of the database, for the asynchronous engine and for Alembic alike."""
     return URL.create(
         "postgresql+psycopg",
@@ -23,7 +23,7 @@ def database_url(settings: Settings) -> URL:
 class Database:
     """A pool of connections. Making one connects to nothing: the first statement does."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DatabaseSettings) -> None:
         statement_timeout = settings.database_statement_timeout_seconds * 1000
         session_options = {
             "statement_timeout": statement_timeout,

@@ -50,14 +50,22 @@ async def ready(request: Request, response: Response) -> dict[str, str]:
 
 @router.get("/health/deep")
 async def deep(request: Request, response: Response) -> dict[str, Any]:
-    """Every dependency, for people and dashboards. It tells versions and errors: keep it away from the public."""
-    database = request.app.state.database
-    checks = {"postgresql": database.server_version, "pgvector": database.vector_version}
+    """Every dependency, for people and dashboards. It tells versions and errors: keep it away from the public.
+
+    Without its database the service is down; without its cache or its broker it is degraded: slower, with jobs that
+    wait, and without its own limits.
+    """
+    state = request.app.state
+    needed = {"postgresql": state.database.server_version, "pgvector": state.database.vector_version}
+    useful = {"cache": state.cache.server.version, "broker": state.limiter.server.version}
+    checks = needed | useful
     results = dict(zip(checks, await asyncio.gather(*map(examine, checks.values())), strict=True))
-    state = "up" if all(result["state"] == "up" for result in results.values()) else "down"
-    if state == "down":
+    down = {name for name, result in results.items() if result["state"] == "down"}
+    if down & needed.keys():
         response.status_code = 503
-    return {"state": state, "dependencies": results}
+    # Asking the provider costs money, and its state is in the metrics of the answers.
+    results["provider"] = {"state": "not asked", "model": state.settings.provider_model}
+    return {"state": "down" if down & needed.keys() else "degraded" if down else "up", "dependencies": results}
 
 
 async def examine(check: Callable[[], Coroutine[Any, Any, str]]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Runs the migrations: `alembic upgrade head`."""
 
+import logging
+
 from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -7,13 +9,13 @@ from sqlalchemy.exc import OperationalError
 from assistant import logs
 from assistant.database import database_url
 from assistant.models import Base
-from assistant.settings import Settings, SettingsError, load
+from assistant.settings import DatabaseSettings, SettingsError, load
 
 # Any number that no other program uses for an advisory lock in this database.
 LOCK = 20_260_701
 
 try:
-    settings = load(Settings)
+    settings = load(DatabaseSettings)
 except SettingsError as error:
     logs.refuse("migrations", error)
 
@@ -33,7 +35,13 @@ try:
         # A migration that waits for a table lock stops every request behind it: give up and be run again instead.
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         context.configure(connection=connection, target_metadata=Base.metadata)
-        context.run_migrations()
+        known = {script.revision for script in context.script.walk_revisions()}
+        ahead = [head for head in context.get_context().get_current_heads() if head not in known]
+        if ahead:
+            # After a rollback: a newer version has migrated, and what it added does not disturb this one.
+            logging.getLogger("migrations").warning("the database is ahead, at %s; it stays as it is", ", ".join(ahead))
+        else:
+            context.run_migrations()
 except OperationalError as error:
     # No database, a refused login, no lock: causes outside of the migrations, where a traceback leads nowhere.
     logs.refuse("migrations", error)

@@ -1,6 +1,8 @@
 import json
 import logging
+import os
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,6 +80,50 @@ def test_a_missing_secret_stops_gunicorn_before_it_has_workers(caplog: pytest.Lo
     with pytest.raises(SystemExit, match="1"):
         run_file()["on_starting"](SimpleNamespace(log=logging.getLogger()))
     assert caplog.messages[0].startswith("DATABASE_PASSWORD: missing")
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, required_settings: None) -> Callable[[], dict[str, Any]]:
+    """Start gunicorn as far as this file goes, and return what is in it."""
+    # So that what the start sets is gone after the test.
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+
+    def start() -> dict[str, Any]:
+        conf = run_file()
+        conf["when_ready"](None)
+        return conf
+
+    return start
+
+
+def test_counts_of_an_earlier_start_are_wiped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Callable[[], dict[str, Any]]
+) -> None:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    (folder / "counter_7.db").write_bytes(b"old")
+    (folder / "another.txt").write_text("not ours")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    start()["on_exit"](None)
+    assert [path.name for path in folder.iterdir()] == ["another.txt"]
+
+
+def test_a_folder_for_counts_is_made_where_none_is_given(start: Callable[[], dict[str, Any]]) -> None:
+    conf = start()
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    assert list(folder.iterdir()) == []
+    conf["on_exit"](None)
+    assert not folder.exists()
+
+
+def test_a_process_that_ended_is_no_longer_in_progress(start: Callable[[], dict[str, Any]]) -> None:
+    conf = start()
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    for name in ("gauge_livesum_7.db", "gauge_livesum_8.db", "counter_7.db"):
+        (folder / name).touch()
+    conf["child_exit"](None, SimpleNamespace(pid=7))
+    assert {path.name for path in folder.iterdir()} == {"gauge_livesum_8.db", "counter_7.db"}
+    conf["on_exit"](None)
 
 
 def test_readiness_ends_when_the_worker_is_told_to_stop(app: FastAPI) -> None:

@@ -62,11 +62,34 @@ async def test_deep_tells_versions_and_latency(
 
     monkeypatch.setattr(app.state.database, "server_version", version)
     monkeypatch.setattr(app.state.database, "vector_version", version)
+    monkeypatch.setattr(app.state.cache.server, "version", version)
+    monkeypatch.setattr(app.state.limiter.server, "version", version)
     answer = await client.get("/health/deep")
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.json()["state"]) == (200, "up")
     postgresql = answer.json()["dependencies"]["postgresql"]
     assert (postgresql["state"], postgresql["version"]) == ("up", "18.1")
     assert postgresql["latency_ms"] >= 0
+
+
+@pytest.mark.parametrize("away", ["cache", "broker"])
+async def test_deep_is_degraded_without_what_the_service_can_do_without(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    async def version() -> str:
+        return "8.2"
+
+    servers = {"cache": app.state.cache.server, "broker": app.state.limiter.server}
+    for name in ("server_version", "vector_version"):
+        monkeypatch.setattr(app.state.database, name, version)
+    for name, server in servers.items():
+        if name != away:
+            monkeypatch.setattr(server, "version", version)
+    answer = await client.get("/health/deep")
+    assert (answer.status_code, answer.json()["state"]) == (200, "degraded")
+    dependencies = answer.json()["dependencies"]
+    assert {name for name, result in dependencies.items() if result["state"] == "down"} == {away}
+    assert "Connect call failed" in dependencies[away]["error"]
+    assert dependencies["provider"] == {"state": "not asked", "model": "stand-in"}
 
 
 async def test_deep_answers_in_time_when_a_dependency_hangs_and_cannot_be_cancelled(

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Send
 
-from assistant.access import AccessLog, log_request
+from assistant.access import AccessLog, Uncaught, log_request
 from conftest import Lines
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ async def test_an_exception_after_the_answer_began_is_told_once(lines: Lines) ->
         sent.append(message["type"])
 
     scope = {"type": "http", "client": None, "scheme": "http", "method": "GET", "path": "/", "headers": []}
-    await AccessLog(broken)(scope, receive, send)
+    await AccessLog(Uncaught(broken))(scope, receive, send)
     assert sent == ["http.response.start"]
     assert [line["level"] for line in lines()] == ["ERROR", "INFO"]
 
