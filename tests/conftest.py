@@ -14,6 +14,12 @@ from handbook.proof import Proof
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "removes: takes the stack away; left out with KEEP=1")
+    config.addinivalue_line("markers", "fills: fills the memory of a container on purpose, so it is not measured then")
+    config.addinivalue_line("markers", "shows(text): makes the stack show a symptom that its page names")
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ThreadPoolExecutor]:
     """Two checks run at a time."""

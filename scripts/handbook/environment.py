@@ -32,16 +32,20 @@ def install_npm_tools() -> None:
 def lock() -> None:
     """Resolve the requirements of the service and of the handbook again and write them with hashes.
 
-    The service comes first: the handbook's environment holds the very versions that the service ships with.
+    The service comes first: those who develop it and the handbook have the very versions that it ships with.
     """
+    service = "snippets/service/pyproject.toml"
+    shipped, developed = "snippets/service/requirements.txt", "snippets/service/requirements-development.txt"
+    development = ["--group", f"{service}:development"]
+    _compile("--no-annotate", service, "--output-file", shipped)
+    _compile("--no-annotate", service, *development, "--constraint", shipped, "--output-file", developed)
+    inputs = ["requirements/handbook.in", service, *development]
+    _compile(*inputs, "--constraint", developed, "--output-file", "requirements/handbook.txt")
+
+
+def _compile(*arguments: str) -> None:
     options = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--python-version", "3.11"]
-    service = "snippets/service/requirements.txt"
-    uv = find("uv")
-    own = ["--no-annotate", "snippets/service/pyproject.toml", "--output-file", service]
-    _call([uv, "pip", "compile", "--quiet", *options, *own])
-    inputs = ["requirements/handbook.in", "snippets/service/pyproject.toml"]
-    handbook = ["--constraint", service, "--output-file", "requirements/handbook.txt"]
-    _call([uv, "pip", "compile", "--quiet", *options, *inputs, *handbook])
+    _call([find("uv"), "pip", "compile", "--quiet", *options, *arguments])
 
 
 def format_files() -> None:

@@ -35,9 +35,8 @@ FOLDERS = catalog.ROOT / "scripts" / "images"
 LOCK = catalog.ROOT / "requirements" / "images.lock"
 
 _MODES = ("official", "substitute", "auto")
-_SUITE = "forky"
 _OWN_PREFIX = "bootproof.local/"
-_BASE = f"{_OWN_PREFIX}base:{_SUITE}"
+_FROM_BASE = re.compile(rf"FROM {re.escape(_OWN_PREFIX)}base:(?P<suite>[a-z]+)\n")
 _CONTENT_LABEL = "bootproof.content"
 _CONTENTS_LABEL = "bootproof.contents"
 _LOG_LINES = 30
@@ -105,7 +104,7 @@ class Image:
     def __str__(self) -> str:
         if self.official:
             return f"official: {self.local}"
-        return f"substitute: {self.contents} from Debian {_SUITE}"
+        return f"substitute: {self.contents}"
 
 
 def ensure(references: Iterable[str]) -> dict[str, Image]:
@@ -199,6 +198,14 @@ def folder_of(reference: Reference, folders: Path = FOLDERS) -> Path:
     return folder
 
 
+def suite_of(dockerfile: Path) -> str:
+    """Return the Debian release whose base `dockerfile` starts from. Raises ImageError when it starts from another."""
+    found = _FROM_BASE.match(dockerfile.read_text())
+    if found is None:
+        raise ImageError(f"{_shown(dockerfile)}:1: a substitute starts with FROM {_OWN_PREFIX}base:<Debian release>")
+    return found["suite"]
+
+
 def _label(dockerfile: Path, name: str) -> str:
     """Return the value of a label of `dockerfile`, which has to be written as name="value"."""
     found = re.search(rf'{re.escape(name)}="([^"]+)"', dockerfile.read_text())
@@ -266,22 +273,24 @@ def _registry_answers(source: str) -> bool:
 
 def _built(reference: Reference) -> Image:
     folder = folder_of(reference)
+    suite = suite_of(folder / "Dockerfile")
     local = f"{_OWN_PREFIX}{reference}"
-    content = _content(folder, _base_content())
+    content = _content(folder, _base_content(suite))
     found = _inspect(local)
     if found is None or _labels(found).get(_CONTENT_LABEL) != content:
-        _build_base()
+        _build_base(suite)
         _build(reference, folder, local, content)
         _drop(found)
         found = _inspect(local)
     if found is None:
         raise ImageError(f"{local} was built and is not there; see `docker image ls`")
-    return Image(str(reference), local, found["Id"], official=False, contents=_labels(found)[_CONTENTS_LABEL])
+    contents = f"{_labels(found)[_CONTENTS_LABEL]} from Debian {suite}"
+    return Image(str(reference), local, found["Id"], official=False, contents=contents)
 
 
 def _build(reference: Reference, folder: Path, local: str, content: str) -> None:
     packages = _label(folder / "Dockerfile", "bootproof.packages").split()
-    with _progress(f"building substitute for {reference} ({_SUITE} packages)"), _scratch() as scratch:
+    with _progress(f"building substitute for {reference} (Debian packages)"), _scratch() as scratch:
         # What is in it is known after the build only; the second build takes every layer from the first.
         build = ["docker", "build", "--progress", "plain"]
         first = scratch / "id"
@@ -298,19 +307,20 @@ def _build(reference: Reference, folder: Path, local: str, content: str) -> None
         run(["docker", "image", "rm", image_id])
 
 
-def _build_base() -> None:
-    content = _base_content()
-    found = _inspect(_BASE)
+def _build_base(suite: str) -> None:
+    base = f"{_OWN_PREFIX}base:{suite}"
+    content = _base_content(suite)
+    found = _inspect(base)
     if found is not None and _labels(found).get(_CONTENT_LABEL) == content:
         return
     mirror = _debian_mirror()
     _install_mmdebstrap()
-    with _progress(f"building the base of the substitutes (Debian {_SUITE})"), _scratch() as scratch:
+    with _progress(f"building the base of the substitutes (Debian {suite})"), _scratch() as scratch:
         archive = scratch / "base.tar"
-        _run_or_show([str(FOLDERS / "base" / "build.sh"), _SUITE, mirror, str(archive)], _BASE)
+        _run_or_show([str(FOLDERS / "base" / "build.sh"), suite, mirror, str(archive)], base)
         changes = [f"LABEL {_CONTENT_LABEL}={content}", "ENV LANG=C.UTF-8", 'CMD ["bash"]']
         options = [word for change in changes for word in ("--change", change)]
-        _run_or_show(["docker", "import", *options, str(archive), _BASE], _BASE)
+        _run_or_show(["docker", "import", *options, str(archive), base], base)
     _drop(found)
 
 
@@ -349,10 +359,10 @@ def _install_mmdebstrap() -> None:
         _run_or_show(["env", "DEBIAN_FRONTEND=noninteractive", *command.split()], "mmdebstrap")
 
 
-def _base_content() -> str:
+def _base_content(suite: str) -> str:
     authorities = sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
     certificates = hashlib.sha256(b"".join(path.read_bytes() for path in authorities)).hexdigest()
-    return _content(FOLDERS / "base", _SUITE, certificates)
+    return _content(FOLDERS / "base", suite, certificates)
 
 
 def _content(folder: Path, *also: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from handbook.catalog import ROOT, Catalog, kind_of
 from handbook.findings import HandbookError
 
-FORMAT = 2
+FORMAT = 3
 
 State = Literal["proven", "changed", "failed", "not run", "not proven here"]
 
@@ -44,7 +44,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Record:
-    """One proof. For a check: the snippet's path and the check. For a boot: the stack's name and every probe.
+    """One proof. For a check: the snippet's path and the check. For a boot: the stack's name, the module of tests that
+    booted it, and every probe of that module.
 
     `digest` stands for everything that went in, `files` maps each file that went in to the digest of its content,
     `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
@@ -66,6 +67,9 @@ class Record:
 
 # Subjects are paths of the repository, or stacks: folders below `snippets/`.
 _PLACES = ("", "snippets")
+
+BOOTS = "tests/boot"
+"""Where the modules of tests are that boot a stack: `test_compose_production.py`, `test_compose_production_work.py`."""
 
 
 class Proof:
@@ -92,7 +96,7 @@ class Proof:
             message = f"{path}: can't be read as proof ({error!r}); remove it and run the tests again"
             raise HandbookError(message) from None
         there = (record for record in records if any((root / place / record.subject).exists() for place in _PLACES))
-        return cls(path, there)
+        return cls(path, (record for record in there if not record.probes or (root / record.name).exists()))
 
     def write(self) -> None:
         """Write all records in one step: a reader sees the old file or the new one.
@@ -113,11 +117,11 @@ class Proof:
         self._records[record.subject, record.name] = record
 
     def get(self, subject: str, name: str) -> Record | None:
-        """Return the record of one check of one snippet, or of one boot of one stack."""
+        """Return the record of one check of one snippet, or of the boot of one stack by one module of tests."""
         return self._records.get((subject, name))
 
     def boots(self) -> list[Record]:
-        """The records of stacks, by name."""
+        """The records of stacks, by the stack and the module of tests that booted it."""
         return [record for _, record in sorted(self._records.items()) if record.probes]
 
     def boots_of(self, path: str, content: str) -> list[Record]:
@@ -142,6 +146,56 @@ def digest(*parts: str | bytes) -> str:
 def digests(root: Path, paths: Iterable[str]) -> dict[str, str]:
     """Map each of `paths` (relative to `root`) to the digest of its content."""
     return {path: digest((root / path).read_bytes()) for path in paths}
+
+
+def modules(root: Path, stack: str) -> tuple[str, ...]:
+    """The modules of tests that boot a stack, as paths: they are named after its folder, with more words behind it."""
+    names = {
+        path.parent.relative_to(root / "snippets").as_posix() for path in (root / "snippets").rglob("walkthrough.sh")
+    }
+    longer = [f"{_slug(name)}_" for name in names if _slug(name).startswith(f"{_slug(stack)}_")]
+    return tuple(
+        f"{BOOTS}/{path.name}"
+        for path in sorted((root / BOOTS).glob(f"test_{_slug(stack)}*.py"))
+        if f"{path.stem}_".startswith(f"test_{_slug(stack)}_")
+        and not any(f"{path.stem}_".startswith(f"test_{other}") for other in longer)
+    )
+
+
+def _slug(stack: str) -> str:
+    return stack.replace("/", "_").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What the site says of one stack: its state, and for each module of tests that boots it the record, if any."""
+
+    stack: str
+    state: State
+    modules: tuple[tuple[str, Record | None], ...]
+
+    @property
+    def records(self) -> list[Record]:
+        """The records that there are."""
+        return [record for _, record in self.modules if record]
+
+
+def booted(proof: Proof, root: Path) -> list[Booted]:
+    """Judge every stack that has booted here: it is proven when each of its modules ran whole and passed."""
+    found = []
+    for stack in sorted({record.subject for record in proof.boots()}):
+        known = {record.name: record for record in proof.boots() if record.subject == stack}
+        names = dict.fromkeys([*modules(root, stack), *known])
+        ran = tuple((name, known.get(name)) for name in names)
+        found.append(Booted(stack, _worst(judge(record, root) for _, record in ran), ran))
+    return found
+
+
+def _worst(states: Iterable[State]) -> State:
+    """What outweighs the rest; nothing at all is proven."""
+    there = set(states)
+    worst: tuple[State, ...] = ("failed", "changed", "not run")
+    return next((state for state in worst if state in there), "proven")
 
 
 @dataclass(frozen=True)
@@ -169,13 +223,18 @@ def row(proof: Proof, root: Path, path: str) -> Row:
     found = tuple((check, proof.get(path, check)) for check in (kind.checks if kind else ()))
     boots = proof.boots_of(path, digest((root / path).read_bytes()))
     states = [judge(record, root) for record in (*(record for _, record in found), *boots)]
-    if not found or (kind and kind.boots and not boots):
+    if not found or (kind and kind.boots and not _booted_whole(root, path, boots)):
         states.append("not run")
-    worst: tuple[State, ...] = ("failed", "changed", "not run")
-    state: State = next((state for state in worst if state in states), "proven")
+    state = _worst(states)
     if state == "proven" and kind and kind.limits:
         state = "not proven here"
     return Row(path, state, found, tuple(record for record in boots if record.passed))
+
+
+def _booted_whole(root: Path, path: str, boots: Sequence[Record]) -> bool:
+    """Whether every module of tests that boots the stack of a file has booted it."""
+    stack = path.removeprefix("snippets/").rpartition("/")[0]
+    return bool(boots) and set(modules(root, stack)) <= {record.name for record in boots if record.subject == stack}
 
 
 def judge(record: Record | None, root: Path) -> State:

@@ -95,17 +95,19 @@ def proves(request: pytest.FixtureRequest) -> Callable[..., None]:
 def boots(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Say what this module boots: `boots(stack, tool=..., seconds=..., digest=..., files=..., images=...)`.
 
-    Its tests are the probes. `files` maps each file of the copy that ran to its digest, `images` each image to what
+    Its tests are the probes. Several modules may boot one stack: each has a record of its own, and the stack is proven
+    when all of them passed. `files` maps each file of the copy that ran to its digest, `images` each image to what
     stood for it, `seconds` is the time from nothing to healthy.
     """
-    module = request.config.stash[RESULTS].modules[module_name(request.node.nodeid)]
+    name = module_name(request.node.nodeid)
+    module = request.config.stash[RESULTS].modules[name]
 
     def claim(
         stack: str, *, tool: str, seconds: float, digest: str, files: Mapping[str, str], images: Mapping[str, str]
     ) -> None:
         module.boot = {
             "subject": stack,
-            "name": "boot",
+            "name": name,
             "tool": tool,
             "seconds": seconds,
             "digest": digest,
@@ -192,7 +194,7 @@ def records(results: Results, before: Proof) -> Iterable[Record]:
             for test in module.tests
             if test not in module.negatives
         )
-        known = before.get(module.stack, "boot") if module.stack else None
+        known = before.get(module.stack, name) if module.stack else None
         if module.boot:
             yield Record(**module.boot, passed=passed, probes=probes, **where)
         elif known and not passed:

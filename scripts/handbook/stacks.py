@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import tempfile
@@ -26,7 +27,7 @@ import yaml
 
 from handbook import images
 from handbook.catalog import ROOT, Catalog
-from handbook.facts import compose
+from handbook.facts import compose, shell
 from handbook.facts.quantities import Port
 from handbook.findings import HandbookError
 from handbook.proof import digest, digests
@@ -34,9 +35,10 @@ from handbook.tools import run
 
 HOST = "api.example.com"
 
-_NO_ENGINE = ("scripts/handbook/site/", "scripts/handbook/contracts/")
+_NO_ENGINE = ("scripts/handbook/site/", "scripts/handbook/contracts/", "scripts/handbook/bench.py")
 _LOCKS = ("requirements/handbook.txt", "requirements/images.lock")
 _BUILT = "bootproof.local"
+_PROJECT = "com.docker.compose.project"
 # Below the range from which the kernel gives out ports by itself (32768 and up).
 _PORTS = range(20_000, 32_000)
 _LOG_LINES = 50
@@ -105,11 +107,13 @@ class Stack:
         """The files it boots from, as paths in the repository: its folder, and what its services build, mount and read.
 
         Only files that git tracks or would track: a reader has no others. Raises HandbookError when a service names a
-        path where there is no such file, or one outside `snippets/`.
+        path where there is no such file and no script beside it makes one, or a path outside `snippets/`.
         """
         whole = self._read
+        beside = (f for f in self.catalog.snippets if os.path.dirname(f) == self.folder and f.endswith(".sh"))
+        scripts = [shell.read(self.catalog.root, file) for file in beside]
         for need in whole.needs:
-            if not self._below(need.value):
+            if not self._below(need.value) and not shell.makes(scripts, need.value):
                 raise HandbookError(
                     f"{need.path}:{need.line}: this needs {need.value}, and there is no tracked file of that name or "
                     "below it; a stack takes its files from snippets/"
@@ -118,12 +122,17 @@ class Stack:
 
     @cached_property
     def _read(self) -> compose.Compose:
-        return compose.read(self.catalog.root, self.path)
+        return compose.read(self.catalog.root, self.path, self.catalog.snippets)
 
     @cached_property
     def ports(self) -> dict[str, tuple[Port, ...]]:
         """The ports that each service publishes, in whatever form they are written."""
         return {name: tuple(fact.value for fact in w.ports) for name, w in self._read.workloads.items()}
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it limits the memory of its services; one for development does not."""
+        return any(workload.memory_bytes for workload in self._read.workloads.values())
 
     def _below(self, place: str) -> list[str]:
         return [path for path in self.catalog.snippets if path == place or path.startswith(f"{place}/")]
@@ -140,11 +149,34 @@ class Stack:
         return found
 
     @cached_property
+    def built(self) -> frozenset[str]:
+        """The services that run an image which one of them builds: that one, and all that name the same image."""
+        named = {self.services[service].get("image") for service in self.dockerfiles} - {None}
+        return frozenset(
+            name for name, s in self.services.items() if name in self.dockerfiles or s.get("image") in named
+        )
+
+    @cached_property
+    def pulled(self) -> dict[str, str]:
+        """For each service whose image comes from a registry: that image, its variables filled in.
+
+        Raises HandbookError when one has neither an `image` nor a `build`.
+        """
+        found = {}
+        for name, workload in self._read.workloads.items():
+            if name not in self.built:
+                if workload.image is None:
+                    raise HandbookError(
+                        f"{self.path}:{workload.name.line}: {name} has neither an `image` nor a `build`"
+                    )
+                found[name] = workload.image.value
+        return found
+
+    @cached_property
     def references(self) -> tuple[str, ...]:
         """The images that it takes from a registry, as its files write them: to run, and to build upon."""
-        run_as_they_are = {s["image"] for name, s in self.services.items() if name not in self.dockerfiles}
         built_upon = {base for path in self.dockerfiles.values() for base in self._bases(path)}
-        return tuple(sorted(run_as_they_are | built_upon))
+        return tuple(sorted({*self.pulled.values()} | built_upon))
 
     def _bases(self, path: str) -> Iterator[str]:
         stages = set()
@@ -218,17 +250,19 @@ class Boot:
 
     `folder` is where a reader would stand, `env` what the environment of every command gets, `ports` maps a published
     port, or the one inside where Docker would choose, to its free one on 127.0.0.1. The end of the block takes the
-    stack down with its volumes and removes the copy; with `keep` it leaves both.
+    stack down with its volumes and the images that were built for it, and removes the copy; with `keep` it leaves all.
     """
 
     def __init__(self, stack: Stack, *, keep: bool = False) -> None:
         self.stack = stack
         self.keep = keep
-        self.project = f"{stack.name.replace('/', '-')}-{os.getpid()}-{random.randrange(16**4):04x}"
+        self.id = f"{os.getpid()}-{random.randrange(16**4):04x}"
+        self.project = f"{_prefix(stack.name)}-{self.id}"
         self.images: dict[str, images.Image] = {}
         self.files: dict[str, str] = {}
 
     def __enter__(self) -> Boot:
+        forget_abandoned(self.stack.name)
         self.images = images.ensure(self.stack.references)
         self.scratch = Path(tempfile.mkdtemp(prefix="bootproof-")).resolve()
         self.folder = self.stack.copy(self.scratch / "copy")
@@ -266,7 +300,8 @@ class Boot:
         return (
             f"{self.project} is kept in {self.folder}: port {ports}\n"
             f"  (cd {self.folder} && {settings} bash)  # a shell in it, for the commands of its page\n"
-            f"  (cd {self.folder} && {settings} docker compose down --volumes); rm -r {self.scratch}"
+            f"  (cd {self.folder} && {settings} docker compose down --volumes); rm -r {self.scratch}; "
+            f"docker image rm --force $(docker image ls --quiet --filter label={_PROJECT}={self.project})"
         )
 
     def compose(self, *arguments: str, input: str | None = None, timeout: float = 120) -> str:
@@ -288,9 +323,10 @@ class Boot:
         return sorted(found, key=lambda container: container["Name"])
 
     def down(self) -> None:
-        """Remove containers, networks and volumes. Raises HandbookError when something is left."""
+        """Remove containers, networks, volumes and built images. Raises HandbookError when something is left."""
         down = ["docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", str(_DOWN_SECONDS)]
         result = run(down, cwd=self.folder, env=self.env)
+        forget_builds(self.project)
         if left := leftovers(self.project):
             raise HandbookError(f"{self.project}: `{' '.join(down)}` left {', '.join(left)}:\n{result.stderr.strip()}")
 
@@ -321,26 +357,26 @@ class Boot:
         services: dict[str, Any] = {}
         for name, definition in self.stack.services.items():
             own: dict[str, Any] = {}
-            if name in self.stack.dockerfiles:
+            if name in self.stack.pulled:
+                own["image"] = self.images[self.stack.pulled[name]].local
+            elif "image" in definition:
                 own["image"] = self.built_image(name)
+            if name in self.stack.dockerfiles:
                 bases = {image.name: image.build_context for image in self.images.values()}
                 own["build"] = {"additional_contexts": bases, "args": self.stack.build_arguments(name)}
-            else:
-                own["image"] = self.images[definition["image"]].local
             if ports := self.stack.ports[name]:
                 own["ports"] = _Override(_on_loopback(ports, self.ports))
             services[name] = own
         # Compose gives its networks 1500 whatever the engine was told about the link below.
-        options = {"driver_opts": {"com.docker.network.driver.mtu": _default_mtu()}}
+        options = {"driver_opts": {"com.docker.network.driver.mtu": default_mtu()}}
         return {"services": services, "networks": dict.fromkeys(self.stack.definition.get("networks", ()), options)}
 
     def built_image(self, service: str) -> str:
-        """The name under which this boot builds a service's image: the same for the same content, and nobody else's."""
-        path = self.stack.dockerfiles[service]
-        context = os.path.dirname(path)
-        parts = [part for item in self.stack.digests().items() if item[0].startswith(f"{context}/") for part in item]
-        content = digest(*parts, *sorted(image.id for image in self.images.values()))
-        return f"{_BUILT}/{self.stack.services[service]['image']}-{content[:12]}"
+        """The name under which this boot builds a service's image; what stands in it for a variable stands here, too.
+
+        It is this boot's alone: two that run beside each other build from different files.
+        """
+        return f"{_BUILT}/{self.id}/{self.stack.services[service]['image']}"
 
     def _write_curlrc(self) -> None:
         """Let curl go to the free port where a walkthrough says `https://api.example.com`."""
@@ -380,7 +416,7 @@ def _is_well(container: Mapping[str, Any]) -> bool:
 
 def leftovers(project: str) -> list[str]:
     """The containers, networks and volumes that a Compose project still has."""
-    label = f"label=com.docker.compose.project={project}"
+    label = f"label={_PROJECT}={project}"
     lists = {"container": ["ps", "--all"], "network": ["network", "ls"], "volume": ["volume", "ls"]}
     return [
         f"{kind} {name}"
@@ -389,13 +425,27 @@ def leftovers(project: str) -> list[str]:
     ]
 
 
-def forget_older_builds(kept: str) -> None:
-    """Remove the images that earlier boots built from other content than `kept`, unless they are in use."""
-    repository = kept.rpartition(":")[0]
-    listing = run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).stdout.split()
-    for name in listing:
-        if name != kept:
-            run(["docker", "image", "rm", name])
+def forget_builds(project: str) -> None:
+    """Remove every image that Compose has built for a project, also those that lost their name to another."""
+    ids = set(run(["docker", "image", "ls", "--quiet", "--filter", f"label={_PROJECT}={project}"]).stdout.split())
+    if ids:
+        run(["docker", "image", "rm", "--force", *sorted(ids)])
+
+
+def forget_abandoned(stack: str) -> None:
+    """Remove the images that boots of a stack built whose process is gone, unless what they booted is still there."""
+    listing = run(["docker", "image", "ls", "--quiet", "--filter", f"label={_PROJECT}"]).stdout.split()
+    labels = f'{{{{index .Config.Labels "{_PROJECT}"}}}}'
+    projects = run(["docker", "image", "inspect", "--format", labels, *listing]).stdout.split() if listing else []
+    for project in set(projects):
+        booted = re.fullmatch(rf"{_prefix(stack)}-(\d+)-[0-9a-f]{{4}}", project)
+        if booted and not Path(f"/proc/{booted[1]}").exists() and not leftovers(project):
+            forget_builds(project)
+
+
+def _prefix(stack: str) -> str:
+    """What the project of every boot of a stack begins with."""
+    return stack.replace("/", "-")
 
 
 def _free_ports() -> Iterator[int]:
@@ -407,7 +457,7 @@ def _free_ports() -> Iterator[int]:
             yield port
 
 
-def _default_mtu() -> str:
+def default_mtu() -> str:
     """The MTU that the engine gives its own network."""
     options = run(["docker", "network", "inspect", "bridge", "--format", "{{json .Options}}"]).stdout
     mtu: str = (json.loads(options or "{}") or {}).get("com.docker.network.driver.mtu", "1500")

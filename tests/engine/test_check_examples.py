@@ -55,6 +55,10 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "hadolint": [
         Example("Dockerfile", 'FROM a:1\nUSER 1:1\nCMD ["a"]\n'),
+        Example("Dockerfile", 'FROM a:1\nUSER 1:1\nHEALTHCHECK --interval=9s --start-interval=1s CMD ["a"]\n'),
+        Example(
+            "Dockerfile", "FROM a:1\nHEALTHCHECK --start-interval=1s \\\n  CMD cd /tmp && ls\nUSER root\n", "DL3002", 4
+        ),
         Example("Dockerfile", "FROM a:latest\n", "DL3007", 1),
         Example("Dockerfile", "FROM a:1\nRUN cd /tmp && ls\n", "DL3003", 2),
         Example("Dockerfile", "FROM a:1\nUSER root\n", "DL3002", 2),

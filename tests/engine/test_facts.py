@@ -10,20 +10,24 @@ import pytest
 
 from handbook.facts import (
     Fact,
+    celery,
     code,
     compose,
     dockerfiles,
     env,
     gunicorn,
+    measured,
     nginx,
     postgres,
     python,
     quantities,
+    redis,
     routes,
     settings,
     shell,
 )
 from handbook.facts.quantities import Address, Port
+from handbook.facts.workload import Workload
 from handbook.findings import HandbookError
 
 
@@ -52,6 +56,9 @@ def write(root: Path, path: str, text: str) -> str:
         (quantities.size_bytes, "1.5GiB", 3 * 2**29),
         (quantities.size_bytes, "8k", 2**13),
         (quantities.size_bytes, "0", 0),
+        (quantities.redis_bytes, "128mb", 2**27),
+        (quantities.redis_bytes, "2K", 2000),
+        (quantities.redis_bytes, "5", 5),
         (quantities.address, "0.0.0.0:8000", Address("0.0.0.0", 8000)),
         (quantities.address, ":8000", Address("", 8000)),
         (quantities.address, "8443", Address("", 8443)),
@@ -84,6 +91,8 @@ def test_quantities(read: Any, text: str, value: object) -> None:
         (quantities.nginx_seconds, "1x"),
         (quantities.size_bytes, "12q"),
         (quantities.size_bytes, "big"),
+        (quantities.redis_bytes, "1.5mb"),
+        (quantities.url, "cache:6379"),
         (quantities.whole, "1.5"),
         (quantities.number, "five"),
         (quantities.address, "service"),
@@ -217,6 +226,8 @@ class TestCompose:
         }
         assert api.in_repository("/etc/api/a/b.conf") == "snippets/stack/conf/a/b.conf"
         assert api.in_repository("/etc/apis") is None
+        assert api.volumes == {"/data": Fact("data", path, 22)}
+        assert api.runs_once
         assert api.secrets == {"/run/secrets/api.key": Fact("snippets/stack/key", path, 25)}
         assert api.stop_grace_seconds == Fact(60, path, 2)
         assert api.networks["front"].value is True
@@ -259,6 +270,7 @@ class TestCompose:
             ("services:\n  a: b\n", "c.yaml:2: a mapping is expected"),
             ("services:\n  a:\n    image: ${IMAGE}\n", r"c.yaml:3: .*\$\{IMAGE\}, which has no default"),
             ("services:\n  a:\n    image: ${IMAGE:?set it}\n", "c.yaml:3: "),
+            ("services:\n  a:\n    image: a:${A:-${B:-1}}\n", "c.yaml:3: .* in the default of another is not read"),
             ("services:\n  a:\n    stop_grace_period: 40\n", "c.yaml:3: '40' is not a duration"),
             ("services:\n  a:\n    ports: [http]\n", "c.yaml:3: 'http' is not a port"),
             ("services:\n  a:\n    ports: 80\n", "c.yaml:3: a list is expected"),
@@ -314,6 +326,44 @@ class TestNginx:
         assert [target.value for target in found.targets(slow)] == [Address("b", 81)]
         assert [name.value for name in found.servers[0].names] == ["one", "two"]
         assert found.servers[0].listens[0].value == Address("", 80)
+
+    def test_knows_what_holds_in_a_location(self, tmp_path: Path) -> None:
+        found = self.read(
+            tmp_path,
+            """
+            http {
+                gzip on;
+                gzip_types application/json;
+                limit_req zone=a;
+                limit_req_status 429;
+                client_max_body_size 2m;
+                server {
+                    limit_conn b 1;
+                    location / { proxy_pass http://a; }
+                    location /x {
+                        limit_req zone=c;
+                        proxy_buffering off;
+                        client_max_body_size 0;
+                        gzip_types *;
+                        proxy_pass http://a;
+                    }
+                }
+            }
+            """,
+        )
+        root, inner = found.servers[0].locations
+        assert root.body_bytes == Fact(2**21, "conf/nginx.conf", 6)
+        assert inner.body_bytes == Fact(0, "conf/nginx.conf", 13)
+        assert root.is_buffered == Fact(True, "conf/nginx.conf", 9)
+        assert inner.is_buffered == Fact(False, "conf/nginx.conf", 12)
+        assert root.compresses("application/json") == Fact(True, "conf/nginx.conf", 3)
+        assert root.compresses("text/html").value
+        assert not root.compresses("text/event-stream").value
+        assert inner.compresses("text/event-stream").value
+        assert {name: fact.line for name, fact in root.limits.items()} == {"limit_req": 4, "limit_conn": 8}
+        assert {name: fact.line for name, fact in inner.limits.items()} == {"limit_req": 11, "limit_conn": 8}
+        assert inner.holding("limit_req_status").value == ("429",)
+        assert inner.holding("limit_conn_status") == Fact(("503",), "conf/nginx.conf", 10)
 
     def test_picks_locations_as_nginx_does(self, tmp_path: Path) -> None:
         found = self.read(
@@ -474,23 +524,29 @@ class TestPython:
             tmp_path,
             "pages.py",
             """
+            class Events(responses.StreamingResponse): ...
+            class Feed(Events): ...
             router = APIRouter(prefix="/pages")
             left_out = APIRouter()
             @router.post("/{name}")
-            def store(): ...
+            def store(): return Feed()
             @left_out.get("/never")
             def never(): ...
             """,
         )
         found = routes.read([python.read(tmp_path, app), python.read(tmp_path, pages)])
-        assert found == [Fact("/version", app, 3), Fact("/v1/pages/{name}", pages, 3)]
+        assert [(route.path, route.streams) for route in found] == [
+            (Fact("/version", app, 3), False),
+            (Fact("/v1/pages/{name}", pages, 5), True),
+        ]
 
     def test_gunicorn(self, tmp_path: Path) -> None:
         path = write(
             tmp_path,
             "gunicorn.conf.py",
             'timeout = settings.a or settings.b\nworkers = int(os.environ.get("W", "2"))\n'
-            "keepalive = 5\nbacklog = settings.a * 2\n",
+            "keepalive = 5\nbacklog = settings.a ** 2\n"
+            "SHARE = 5 / 6\nsoft = settings.a * SHARE - 1\ndouble = 2 * 3\n",
         )
         found = gunicorn.read(tmp_path, path)
         assert found["timeout"].value.fields == ("a", "b")
@@ -498,6 +554,10 @@ class TestPython:
         assert found["keepalive"].value.literal == 5
         assert found["backlog"].value.fields == ()
         assert found["backlog"].line == 4
+        assert found["soft"].value.fields == ("a",)
+        assert found["soft"].value.work_out("30") == 24
+        assert found["double"].value.literal == 6
+        assert found["timeout"].value.is_plain
 
     def test_not_python(self, tmp_path: Path) -> None:
         with pytest.raises(HandbookError, match=r"a\.py:2: not Python"):
@@ -542,11 +602,37 @@ class TestShell:
             give 10001:999 0440 "$work/password"
             chmod 644 ${work}/tls.crt
             chmod +x run
+            for name in cache broker; do
+              give 999:999 0400 "$work/${name}.acl"
+            done
+            give 1:1 0400 "$work/$name.acl"
+            api_key $EUID 0600
+            key 5:6 0400
             echo "it's 10:30 444 pm
             """,
         )
         made = [(f.value.file, f.value.owner, f.value.mode) for f in shell.read(tmp_path, path).made]
-        assert made == [("password", (10001, 999), 0o440), ("tls.crt", None, 0o644)]
+        assert made == [
+            ("password", (10001, 999), 0o440),
+            ("tls.crt", None, 0o644),
+            ("cache.acl", (999, 999), 0o400),
+            ("broker.acl", (999, 999), 0o400),
+            ("$name.acl", (1, 1), 0o400),
+            ("api_key", None, 0o600),
+            ("key", (5, 6), 0o400),
+        ]
+
+    def test_makes(self, tmp_path: Path) -> None:
+        script = shell.read(tmp_path, write(tmp_path, "a.sh", 'chmod 0444 "$work/tls/tls.crt"\n'))
+        paths = ("secrets/tls", "secrets/tls/tls.crt", "tls.crt", "secrets/tls/tls.key", "secrets")
+        assert [path for path in paths if shell.makes([script], path)] == ["secrets/tls", "secrets/tls/tls.crt"]
+
+    def test_secrets(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "a.sh", "# /run/secrets/no\ncat /run/secrets/one.key.\nA=/run/secrets/two\n")
+        assert shell.secrets(tmp_path, [path]) == [
+            Fact("/run/secrets/one.key", path, 2),
+            Fact("/run/secrets/two", path, 3),
+        ]
 
 
 class TestPostgres:
@@ -566,3 +652,90 @@ class TestPostgres:
         assert [fact.value for fact in (*made.roles, *made.databases)] == ["web", "shop"]
         assert [fact.value for fact in made.secrets] == ["/run/secrets/pw"]
         assert made.databases[0].line == 3
+
+
+class TestRedis:
+    def test_reads_the_file_and_the_options_behind_it(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "conf/cache.conf", '# why\nmaxmemory 96mb\nappendonly no\nSAVE ""\nmaxmemory 128mb\n')
+        words = [
+            "redis-server",
+            "/etc/redis/cache.conf",
+            "--appendonly",
+            "yes",
+            "--save",
+            "60 1",
+            "300 5",
+            "--port",
+            "1",
+        ]
+        workload = Workload(Fact("cache", "c.yaml", 1), command=[Fact(word, "c.yaml", 2) for word in words])
+        found = redis.read(tmp_path, workload, {"/etc/redis/cache.conf": path}.get)
+        assert found.maxmemory_bytes == Fact(128 * 2**20, path, 5)
+        assert found.appends
+        assert found.option("save") == Fact("60 1 300 5", "c.yaml", 2)
+        assert found.port.value == 1
+        assert found.option("maxmemory-policy") == Fact("noeviction", "c.yaml", 1)
+
+    @pytest.mark.parametrize(("save", "snapshots"), [('save ""', False), ("", True), ("save 60 1", True)])
+    def test_knows_whether_it_keeps_its_data(self, save: str, snapshots: bool, tmp_path: Path) -> None:
+        path = write(tmp_path, "a.conf", f"{save}\n")
+        workload = Workload(Fact("cache", "c.yaml", 1), command=[Fact("/a.conf", "c.yaml", 2)])
+        assert redis.read(tmp_path, workload, {"/a.conf": path}.get).snapshots is snapshots
+
+    def test_refuses(self, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=r"a\.conf:2: No closing quotation"):
+            redis.of(tmp_path, write(tmp_path, "a.conf", 'a 1\nsave "\n'))
+
+
+class TestCelery:
+    def test_settings(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path,
+            "queue.py",
+            """
+            app.conf.update(
+                broker_transport_options={"visibility_timeout": settings.a, "other": 1},
+                task_time_limit=self.settings.b,
+            )
+            app.conf.worker_concurrency = 3
+            """,
+        )
+        found = celery.of(python.read(tmp_path, path))
+        assert {name: fact.line for name, fact in found.items()} == {
+            "visibility_timeout": 2,
+            "task_time_limit": 3,
+            "worker_concurrency": 5,
+        }
+        assert found["task_time_limit"].value.fields == ("b",)
+        assert found["worker_concurrency"].value.literal == 3
+
+    @pytest.mark.parametrize(
+        ("command", "role", "processes"),
+        [
+            ("celery --app a worker --concurrency 4", "worker", 4),
+            ("celery --app=a worker --concurrency=4", "worker", 4),
+            ("celery -A a worker -c 4", "worker", 4),
+            ("celery -A a worker", "worker", None),
+            ("celery -A a beat", "beat", None),
+            ("alembic upgrade head", None, None),
+        ],
+    )
+    def test_commands(self, command: str, role: str | None, processes: int | None) -> None:
+        words = [Fact(word, "c.yaml", 1) for word in command.split()]
+        assert celery.role(words) == role
+        told = celery.concurrency(words)
+        assert (told.value if told else None) == processes
+
+
+class TestMeasured:
+    def test_reads(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "a.json", '{\n "memory": {\n  "bars": {\n   "nginx": 5\n  }\n }\n}\n')
+        assert measured.memory(tmp_path, path) == {"nginx": Fact(5, path, 4)}
+
+    @pytest.mark.parametrize("text", ["{}", '{"memory": {"bars": {}}}', '{"speed": {"bars": {"a": 1}}}'])
+    def test_finds_nothing(self, text: str, tmp_path: Path) -> None:
+        assert measured.memory(tmp_path, write(tmp_path, "a.json", text)) is None
+
+    def test_refuses(self, tmp_path: Path) -> None:
+        with pytest.raises(HandbookError, match=r"a\.json:1: 'much' is not a whole number"):
+            measured.memory(tmp_path, write(tmp_path, "a.json", '{"memory": {"bars": {"a": "much"}}}'))

@@ -136,6 +136,14 @@ def test_substitute_without_its_label(tmp_path: Path) -> None:
         images.folder_of(Reference.parse("python:3.13-slim"), tmp_path)
 
 
+def test_substitute_on_another_base_than_ours(tmp_path: Path) -> None:
+    dockerfile = substitute(tmp_path, "python", "python:*")
+    with pytest.raises(ImageError, match=r"python/Dockerfile:1: a substitute starts with FROM bootproof\.local/base:"):
+        images.suite_of(dockerfile)
+    dockerfile.write_text("FROM bootproof.local/base:trixie\n")
+    assert images.suite_of(dockerfile) == "trixie"
+
+
 def test_content_follows_names_bytes_and_modes(tmp_path: Path) -> None:
     script = tmp_path / "start.sh"
     script.write_text("one\n")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from handbook import proof, pytest_plugin
-from handbook.catalog import kind_of
+from handbook.catalog import Catalog, kind_of
 from handbook.findings import HandbookError
 from handbook.proof import Proof, Record
+from handbook.site import proof_page
 
 pytest_plugins = ["pytester"]
 
@@ -54,7 +56,7 @@ def add(test: str) -> None:
 
 
 def boot(project: pytest.Pytester) -> Record | None:
-    return Proof.read(project.path).get("demo", "boot")
+    return Proof.read(project.path).get("demo", "tests/test_demo.py")
 
 
 def test_a_boot_is_written_with_its_probes(project: pytest.Pytester) -> None:
@@ -263,6 +265,95 @@ def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> Non
     assert proof.row(store, tmp_path, path).state == "proven"
 
 
+def booted(root: Path, module: str, *, passed: bool = True, files: list[str]) -> Record:
+    """A boot of the stack compose/demo by one module of tests, which is there."""
+    (root / module).parent.mkdir(parents=True, exist_ok=True)
+    (root / module).touch()
+    return replace(
+        record(root, "compose/demo", module, passed=passed, files=files), probes=(proof.Outcome("a", passed, 0.1),)
+    )
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> tuple[Path, str, Proof]:
+    """A checkout with a walkthrough whose checks have passed, beside a stack with a longer name."""
+    path = "snippets/compose/demo/walkthrough.sh"
+    for name in (path, "snippets/compose/demo-large/walkthrough.sh"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("# A\ntrue\n")
+    store = Proof.read(tmp_path)
+    kind = kind_of(path)
+    assert kind is not None
+    for check in kind.checks:
+        store.add(record(tmp_path, path, check))
+    return tmp_path, path, store
+
+
+STORY, WORK = "tests/boot/test_compose_demo.py", "tests/boot/test_compose_demo_work.py"
+LARGE = "tests/boot/test_compose_demo_large.py"
+
+
+def test_a_stack_is_proven_when_all_its_modules_have_booted_it(demo: tuple[Path, str, Proof]) -> None:
+    root, path, store = demo
+    for module in (STORY, WORK, LARGE, "tests/boot/test_compose_demolished.py"):
+        (root / module).parent.mkdir(parents=True, exist_ok=True)
+        (root / module).touch()
+    assert proof.modules(root, "compose/demo") == (STORY, WORK)
+    store.add(booted(root, STORY, files=[path]))
+    assert proof.row(store, root, path).state == "not run", "one module of two has not run"
+    (stack,) = proof.booted(store, root)
+    assert (stack.state, [name for name, record in stack.modules if record]) == ("not run", [STORY])
+    store.add(booted(root, WORK, files=[path]))
+    assert proof.row(store, root, path).state == "proven"
+    assert proof.booted(store, root)[0].state == "proven"
+
+
+@pytest.mark.parametrize(("passed", "edited", "state"), [(False, False, "failed"), (True, True, "changed")])
+def test_one_module_of_a_stack_shows(demo: tuple[Path, str, Proof], passed: bool, edited: bool, state: str) -> None:
+    root, path, store = demo
+    (root / "beside.conf").write_text("a;\n")
+    store.add(booted(root, STORY, files=[path]))
+    store.add(booted(root, WORK, files=[path, "beside.conf"], passed=passed))
+    if edited:
+        (root / "beside.conf").write_text("b;\n")
+    assert proof.row(store, root, path).state == state
+    assert proof.booted(store, root)[0].state == state
+
+
+def test_the_page_shows_every_module_of_a_stack(demo: tuple[Path, str, Proof]) -> None:
+    root, path, store = demo
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    (root / WORK).parent.mkdir(parents=True)
+    (root / WORK).touch()
+    store.add(booted(root, STORY, files=[path]))
+    whole = proof_page.stacks(Catalog(root), store)
+    assert whole.count("<h3>compose/demo</h3>") == 1
+    assert whole.count("1 of 1 probes passed") == 2, "of the stack, and of its module"
+    assert f"{proof_page.mark('proven')} <code>{STORY}</code>" in whole
+    assert f"{proof_page.mark('not run')} <code>{WORK}</code></p>" in whole
+    assert f"{proof_page.mark('not run')} stack <code>compose/demo</code>: 1 of 1" in proof_page.summary(
+        Catalog(root), store
+    )
+
+
+def test_a_snippet_that_only_failed_in_a_boot_has_a_row(demo: tuple[Path, str, Proof]) -> None:
+    root, path, _ = demo
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    store = Proof(root / "proof.json", [booted(root, STORY, files=[path], passed=False)])
+    (row, *_) = [line for line in proof_page.snippets(Catalog(root), store).split("<tr") if path[9:] in line]
+    assert proof_page.mark("failed") in row
+    assert "never" in row
+
+
+def test_the_boot_of_a_module_that_is_gone_is_dropped(demo: tuple[Path, str, Proof]) -> None:
+    root, path, store = demo
+    for module in (STORY, WORK):
+        store.add(booted(root, module, files=[path]))
+    store.write()
+    (root / WORK).unlink()
+    assert [record.name for record in Proof.read(root).boots()] == [STORY]
+
+
 def test_what_cannot_run_here_is_never_called_proven(tmp_path: Path) -> None:
     path = "snippets/ci/gitlab/.gitlab-ci.yml"
     (tmp_path / path).parent.mkdir(parents=True)
@@ -295,7 +386,7 @@ def test_records_of_what_is_gone_are_dropped(nginx: Path) -> None:
     assert kept.get("nginx", "x") is not None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 2}', '{"format": 2, "records": [{}]}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 3}', '{"format": 3, "records": [{}]}'])
 def test_a_damaged_store_is_an_error_and_not_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache/proof.json").write_text(text)
@@ -312,4 +403,4 @@ def test_a_store_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_a_store_of_another_format_proves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache/proof.json").write_text(json.dumps({"format": 0, "records": [{}]}))
-    assert Proof.read(tmp_path).get("demo", "boot") is None
+    assert Proof.read(tmp_path).boots() == []

@@ -300,6 +300,31 @@ LOG_FORMAT=json
 LOG_LEVEL=
 """
 
+MERGED = """\
+x-common: &common
+  # Why.
+  logging: &log
+    driver: local
+  restart: always
+x-more: &more {user: "1"}
+services:
+  worker:
+    <<: [*common, *more]
+    restart: "no"
+  beat:
+    <<: *common
+    logging: *log
+    "<<": text
+"""
+OPTIONS = """\
+# What fits
+# Why.
+maxmemory 96mb
+save ""
+
+appendonly yes
+"""
+
 CASES = [
     # A comment above a key is the key's; the key of the next comment ends where its value ends.
     ("yaml", COMPOSE, "services.nginx", 9, 18),
@@ -387,6 +412,18 @@ CASES = [
     ("headed", SCRIPT, "last", 34, 34),
     ("headed", SQL, "roles", 2, 2),
     ("headed", SQL, "extensions-pgvector", 5, 5),
+    ("yaml", MERGED, "services.worker", 8, 10),
+    ("yaml", MERGED, "services.worker.logging", 2, 4),
+    ("yaml", MERGED, "services.worker.logging.driver", 4, 4),
+    ("yaml", MERGED, "services.worker.restart", 10, 10),
+    ("yaml", MERGED, "services.worker.user", 6, 6),
+    ("yaml", MERGED, "services.beat.logging", 13, 13),
+    ("yaml", MERGED, "services.beat.logging.driver", 4, 4),
+    ("yaml", MERGED, "services.beat.restart", 5, 5),
+    ("options", OPTIONS, "what-fits", 2, 6),
+    ("options", OPTIONS, "maxmemory", 2, 3),
+    ("options", OPTIONS, "save", 4, 4),
+    ("options", OPTIONS, "appendonly", 6, 6),
     ("env", ENV, "where-the-database-is", 2, 4),
     ("env", ENV, "DATABASE_HOST", 2, 3),
     ("env", ENV, "LOG_FORMAT", 7, 8),
@@ -404,7 +441,7 @@ def test_region(family: str, text: str, address: str, first: int, last: int) -> 
     [
         ("yaml", WORKFLOW, "jobs.test.steps.Publish"),
         ("yaml", WORKFLOW, "True"),
-        ("yaml", COMPOSE, "services.service.driver"),
+        ("yaml", COMPOSE, "services.service.gone"),
         ("nginx", NGINX, "http.server"),
         ("nginx", NGINX, "http.server api.example.com"),
         ("nginx", NGINX, "http.server[0].listen"),
@@ -478,6 +515,7 @@ def test_the_message_says_that_a_file_has_no_regions() -> None:
         ("nginx", "a 1;\n;\n", 2),
         ("ini", "[a]\nkey=1\nno key here\n", 3),
         ("env", "A=1\nexport B=2\n", 2),
+        ("options", "a 1\n{\n", 2),
         ("dockerfile", "FROM scratch\nRUNN a\nRUN <<EOF\n", 0),
         ("dockerfile", "", 0),
         ("python", "a = 1\ndef f(:\n", 2),
@@ -503,6 +541,10 @@ def test_unreadable_text_is_a_syntax_error_with_its_line(family: str, text: str,
         ("ini", UNIT, "Service.ExecStart", "/opt/assistant/bin/gunicorn --config gunicorn.conf.py assistant.app:app"),
         ("ini", TOML, "project.name", "assistant"),
         ("env", ENV, "DATABASE_PORT", "5432"),
+        ("yaml", MERGED, "services.worker.restart", "no"),
+        ("yaml", MERGED, "services.beat.restart", "always"),
+        ("options", OPTIONS, "maxmemory", "96mb"),
+        ("options", OPTIONS, "save", '""'),
         ("dockerfile", DOCKERFILE, "ARG", "PYTHON=3.13"),
         ("python", PYTHON, "TIMEOUT", "20"),
         ("python", PYTHON, "LIMIT[0]", "-1"),

@@ -1,10 +1,12 @@
 """Which files a stack takes along, which images it names, and what is refused. No Docker is asked."""
 
 import itertools
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from handbook import images, stacks
 from handbook.catalog import Catalog
@@ -20,10 +22,14 @@ services:
       - {type: bind, source: ../../nginx, target: /etc/nginx/shared}
       - data:/data
   app:
-    image: app:1.0.0
+    image: app:${VERSION:-1.0.0}
     build: {context: ../../app}
     env_file: [app.env, {path: ../more.env}]
     secrets: [password]
+  jobs:
+    <<: &common {stop_grace_period: 1m}
+    image: app:${VERSION:-1.0.0}
+    volumes: [./secrets/tls:/tls:ro]
 volumes: {data: {}}
 secrets: {password: {file: secrets/password}}
 """
@@ -40,6 +46,7 @@ FILES = {
     "snippets/compose/small/compose.yaml": COMPOSE,
     "snippets/compose/small/proxy.conf": "",
     "snippets/compose/small/app.env": "",
+    "snippets/compose/small/prepare.sh": 'chmod 0400 "$work/tls/tls.key"\n',
     "snippets/compose/small/secrets/password": "PASSWORD=generated\n",
     "snippets/compose/more.env": "",
     "snippets/nginx/tls.conf": "",
@@ -54,6 +61,7 @@ TAKEN = {
     "compose/more.env",
     "compose/small/app.env",
     "compose/small/compose.yaml",
+    "compose/small/prepare.sh",
     "compose/small/proxy.conf",
     "nginx/tls.conf",
 }
@@ -126,6 +134,7 @@ def test_no_other_file_counts(root: Path, path: str) -> None:
         ("../../nginx", "../../../outside", r"this needs outside, .*; a stack takes its files from snippets/"),
         ("app.env", "secrets/password", "this needs snippets/compose/small/secrets/password"),
         ("context: ../../app", "context: ../../ap", "this needs snippets/ap,"),
+        ("./secrets/tls:", "./secrets/ssl:", "this needs snippets/compose/small/secrets/ssl, and there is no tracked"),
         ("services:", "services: [", r"snippets/compose/small/compose.yaml:\d+: not YAML"),
     ],
 )
@@ -148,6 +157,92 @@ def test_an_unknown_stack_lists_those_there_are(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("image", "given", "read"),
+    [("nginx:${N:-1.30.6}", "", "nginx:1.30.6"), ("nginx:${N:-1.30.6}", "N=1.31.0\n", "nginx:1.31.0"),
+     ("nginx:${N}", "N=1.31.0\n", "nginx:1.31.0")],
+)  # fmt: skip
+def test_variables_in_an_image_are_filled_in(root: Path, image: str, given: str, read: str) -> None:
+    replace(root, "nginx:1.30.6", image)
+    if given:
+        (root / "snippets/compose/small/.env").write_text(given)
+    assert read in small(root).references
+
+
+def test_a_file_of_variables_that_git_ignores_says_nothing(root: Path) -> None:
+    replace(root, "nginx:1.30.6", "nginx:${N:-1.30.6}")
+    (root / ".gitignore").write_text("secrets/\n.env\n")
+    (root / "snippets/compose/small/.env").write_text("N=1.31.0\n")
+    assert "nginx:1.30.6" in small(root).references
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot that asks no engine."""
+    monkeypatch.setattr(images, "ensure", lambda references: {n: images.Image(n, n, "id", True) for n in references})
+    monkeypatch.setattr(stacks, "_free_ports", lambda: itertools.count(20_000))
+    monkeypatch.setattr(stacks, "default_mtu", lambda: "1500")
+    monkeypatch.setattr(stacks, "forget_abandoned", lambda stack: None)
+    monkeypatch.setattr(Boot, "down", lambda boot: None)
+
+
+@pytest.mark.usefixtures("offline")
+def test_what_is_built_has_a_name_of_this_boot_and_keeps_its_variable(root: Path) -> None:
+    stack = small(root)
+    assert stack.built == {"app", "jobs"}
+    assert stack.pulled == {"proxy": "nginx:1.30.6"}
+    with Boot(stack) as boot, Boot(stack) as other:
+        services = yaml.safe_load(boot.overlay.read_text().replace("!override", ""))["services"]
+        assert services["app"]["image"] == services["jobs"]["image"] == boot.built_image("app")
+        assert (
+            boot.built_image("app") == f"bootproof.local/{boot.id}/app:${{VERSION:-1.0.0}}" != other.built_image("app")
+        )
+        assert "build" in services["app"]
+        assert "build" not in services["jobs"]
+
+
+class Engine:
+    """Answers what `docker` is asked about images. `built` maps the id of each to the project that it was built for."""
+
+    def __init__(self, built: dict[str, str], running: set[str]) -> None:
+        self.built = built
+        self.running = running
+
+    def __call__(self, command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        filters = [word.partition("=")[2] for word in command if word.startswith("label=")]
+        said = ""
+        if command[1:3] == ["image", "ls"]:
+            project = filters[0].partition("=")[2]
+            said = "\n".join(image for image, owner in self.built.items() if project in ("", owner))
+        elif command[1:3] == ["image", "inspect"]:
+            said = "\n".join(self.built[image] for image in command[5:])
+        elif command[1:3] == ["image", "rm"]:
+            for image in command[4:]:
+                del self.built[image]
+        elif command[1] == "ps":
+            said = "\n".join(project for project in self.running if filters[0].endswith(f"={project}"))
+        return subprocess.CompletedProcess(command, 0, said, "")
+
+
+def test_images_of_boots_that_are_gone_are_removed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = 2**22 + 1  # No process has such a number.
+    alive = os.getpid()
+    built = {
+        "gone": f"compose-small-{gone}-00ff",
+        "nameless": f"compose-small-{gone}-00ff",
+        "kept": f"compose-small-{gone}-00aa",
+        "beside": f"compose-small-{alive}-00ff",
+        "another": f"compose-smaller-{gone}-00ff",
+        "foreign": "compose-small",
+    }
+    engine = Engine(built, {f"compose-small-{gone}-00aa"})
+    monkeypatch.setattr(stacks, "run", engine)
+    stacks.forget_abandoned("compose/small")
+    assert set(engine.built) == {"kept", "beside", "another", "foreign"}
+    stacks.forget_builds(f"compose-small-{alive}-00ff")
+    assert set(engine.built) == {"kept", "another", "foreign"}
+
+
+@pytest.mark.parametrize(
     ("ports", "known_by", "moved"),
     [
         ('["443:8443"]', [443], ["127.0.0.1:20000:8443/tcp"]),
@@ -161,15 +256,9 @@ def test_an_unknown_stack_lists_those_there_are(root: Path) -> None:
         ("[{target: 8443}]", [8443], ["127.0.0.1:20000:8443/tcp"]),
     ],
 )
-def test_every_form_of_a_port_is_moved(
-    root: Path, monkeypatch: pytest.MonkeyPatch, ports: str, known_by: list[int], moved: list[str]
-) -> None:
+@pytest.mark.usefixtures("offline")
+def test_every_form_of_a_port_is_moved(root: Path, ports: str, known_by: list[int], moved: list[str]) -> None:
     replace(root, "image: nginx:1.30.6\n", f"image: nginx:1.30.6\n    ports: {ports}\n")
-    replace(root, "    build: {context: ../../app}\n", "")
-    monkeypatch.setattr(images, "ensure", lambda references: {n: images.Image(n, n, "id", True) for n in references})
-    monkeypatch.setattr(stacks, "_free_ports", lambda: itertools.count(20_000))
-    monkeypatch.setattr(stacks, "_default_mtu", lambda: "1500")
-    monkeypatch.setattr(Boot, "down", lambda boot: None)
     with Boot(small(root)) as boot:
         assert boot.ports == {port: 20_000 + index for index, port in enumerate(known_by)}
         overlay = boot.overlay.read_text()

@@ -37,8 +37,7 @@ def test_service_settings_names_every_setting() -> None:
 
 def test_stack_folders_names_what_a_reader_copies() -> None:
     said = tables.stack_folders(Catalog(), "compose/production")
-    assert said == (
-        "<code>compose/production</code>, <code>nginx</code>, <code>postgres/init</code> and <code>service</code>"
-    )
+    folders = ("backup", "compose/production", "nginx", "postgres/init", "provider", "redis")
+    assert said == f"{', '.join(f'<code>{folder}</code>' for folder in folders)} and <code>service</code>"
     with pytest.raises(HandbookError, match="no stack 'compose/gone'"):
         tables.stack_folders(Catalog(), "compose/gone")

@@ -18,4 +18,4 @@ def test_committed_substitute_is_named_after_its_image(dockerfile: Path) -> None
     repository = dockerfile.parent.relative_to(images.FOLDERS).as_posix()
     assert images._label(dockerfile, "bootproof.stands-for").startswith(f"{repository}:")
     assert images._label(dockerfile, "bootproof.packages")
-    assert dockerfile.read_text().startswith(f"FROM {images._BASE}\n")
+    assert images.suite_of(dockerfile)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,6 +23,7 @@ NEEDS = "docker"
 _MAIN = "/etc/nginx/nginx.conf"
 _SAID = re.compile(r"\[(?P<level>warn|error|crit|alert|emerg)\] (?:\d+#\d+: )?(?P<message>.*)$")
 _PLACE = re.compile(r" in (?P<file>/\S+?):(?P<line>\d+)$")
+_PAIR = re.compile(r"^\s*ssl_certificate(?:_key)?\s+(\S+);", re.MULTILINE)
 _READ = re.compile(r"^# configuration file (?P<file>/\S+):$", re.MULTILINE)
 
 
@@ -87,7 +90,11 @@ def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
 
 
 def _alone(root: Path, service: Service, scratch: Path) -> dict[str, Any]:
-    """Return a project with this one service as Compose resolves it: no network, and a made-up key pair as secrets."""
+    """Return a project with this one service as Compose resolves it: no network, and a made-up key pair as secrets.
+
+    The same pair stands in every folder that it mounts and that no repository holds, under all names that the
+    configuration looks for.
+    """
     command = ["docker", "compose", "--file", service.compose, "config", "--format", "json"]
     result = tools.run(command, cwd=root)
     must(result, "docker compose config")
@@ -100,9 +107,31 @@ def _alone(root: Path, service: Service, scratch: Path) -> dict[str, Any]:
     # nginx looks up the names in its upstreams before it starts.
     own["extra_hosts"] = [f"{name}:127.0.0.1" for name in whole["services"] if name != service.name]
     pair = _key_pair(scratch)
+    for number, mount in enumerate(own.get("volumes", [])):
+        if mount["type"] == "bind" and not _is_tracked(root, mount["source"]):
+            mount["source"] = str(_made_up(root, service, mount["target"], scratch / str(number), pair))
     secrets = {name: {"file": str(pair)} for name in whole.get("secrets", {})}
     volumes = {name: {} for name in whole.get("volumes", {})}
     return {"name": unique(), "services": {service.name: own}, "secrets": secrets, "volumes": volumes}
+
+
+def _is_tracked(root: Path, source: str) -> bool:
+    """Whether a path of the host is one that git tracks or would track, or has one below it."""
+    path = Path(os.path.relpath(source, root)).as_posix()
+    return any(file == path or file.startswith(f"{path}/") for file in Catalog(root).files)
+
+
+def _made_up(root: Path, service: Service, target: str, folder: Path, pair: Path) -> Path:
+    """Make a folder in which the key pair has every name below `target` that a mounted file gives to a certificate."""
+    files = [file for file in Catalog(root).files if service.mounts_file(file)]
+    named = [name for file in files for name in _PAIR.findall((root / file).read_text(encoding="utf-8"))]
+    folder.mkdir(mode=0o755)
+    for name in (PurePosixPath(name) for name in named):
+        if name.is_relative_to(target):
+            copy = folder / name.relative_to(target)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(pair, copy)
+    return folder
 
 
 def _key_pair(scratch: Path) -> Path:

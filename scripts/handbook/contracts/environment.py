@@ -38,7 +38,7 @@ def required(deployment: Deployment) -> Iterator[Wrong]:
     for service in deployment.services:
         if not service.code.settings:
             yield Wrong(service.code.at, "the service declares no settings", "declare them with pydantic-settings")
-        for setting in service.code.settings:
+        for setting in service.settings:
             name = setting.name.value
             if setting.required and not setting.secret and service.variable(name) is None:
                 message = (

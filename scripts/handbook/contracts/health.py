@@ -18,17 +18,19 @@ INSIDE_ONLY = ("/health/deep", "/metrics")
 
 @contract
 def present(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
-    """Proxy, service and database, in containers, each have a health check: start order and restarts depend on it.
+    """Whatever keeps running in a container has a health check: start order and releases depend on it.
 
+    The check that an image brings asks the server in it: a worker from the same image needs one of its own.
     https://docs.docker.com/compose/how-tos/startup-order/
     """
-    for part in (deployment.proxy, deployment.database):
-        if part and part.workload.in_container and part.workload.health is None:
-            workload = part.workload
+    jobs = [job.workload for job in deployment.jobs]
+    for workload in deployment.workloads:
+        if workload.runs_once or not workload.in_container:
+            continue
+        brought = deployment.dockerfiles.get(workload.name.value)
+        from_image = brought and brought.health and not workload.health_off and workload not in jobs
+        if not (workload.health or from_image):
             yield Wrong(workload.name, f"nothing checks the health of {workload.name.value}", "add a health check")
-    if not deployment.service.health:
-        workload = deployment.service.workload
-        yield Wrong(workload.name, f"nothing checks the health of {workload.name.value}", "add a health check")
 
 
 @contract
@@ -70,10 +72,10 @@ def inside(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
 
     https://nginx.org/en/docs/http/ngx_http_core_module.html#location: a prefix matches everything that begins with it.
     """
-    private = [route for route in deployment.service.code.routes if route.value in INSIDE_ONLY]
-    if not private:
-        at = deployment.service.code.at
-        yield Wrong(at, f"the service has none of the routes {', '.join(INSIDE_ONLY)}", "name them in this contract")
+    code = deployment.service.code
+    private = [route for route in code.routes if route.value in INSIDE_ONLY]
+    for path in set(INSIDE_ONLY) - {route.value for route in private}:
+        yield Wrong(code.at, f"the service has no route {path}", "name in this contract what it has instead")
     for route in private:
         for server in proxy.nginx.servers:
             location = server.location(route.value)

@@ -48,7 +48,7 @@ def same(facts: Facts) -> Iterator[Wrong]:
     What is built here is the business of `images.built`.
     """
     first: dict[str, Fact[str]] = {}
-    built_here = {s.workload.image for deployment in facts.deployments for s in deployment.services if s.workload.build}
+    built_here = {w.image for d in facts.deployments for w in d.workloads if w.name.value in d.dockerfiles}
     for image in _images(facts):
         if image in built_here:
             continue
@@ -60,7 +60,10 @@ def same(facts: Facts) -> Iterator[Wrong]:
 
 @contract
 def built(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
-    """What is built from one folder has one name, and its tag is the version of the package in it."""
+    """What is built from one folder is built once, has one name, and its tag is the version of the package in it.
+
+    Compose writes the name of a service into each image that it builds: of two from one folder, one loses its name.
+    """
     name = deployment.service.workload.image
     version = deployment.service.code.version
     if version is None:
@@ -75,31 +78,34 @@ def built(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
         if version and parts(own.value).tag != version.value:
             message = f"the image is {own.value}, the package is {version.value} ({place(version)})"
             yield Wrong(own, message, "write the version of the package")
+    folders: dict[str, Fact[str]] = {}
+    for build in (workload.build for workload in deployment.workloads if workload.build):
+        first = folders.setdefault(build.value, build)
+        if first is not build:
+            message = f"{build.value} is built in {place(first)} already"
+            yield Wrong(build, message, "name the image without `build`: Compose builds it where that stands")
 
 
 @contract
 def user(deployment: Deployment, image: Fact[str]) -> Iterator[Wrong]:
-    """The image runs as a numeric user that is not root, and the target runs it as the same.
+    """What is built here runs as a numeric user that is not root, and the target runs it as the same.
 
     Only a number can be checked by Kubernetes' runAsNonRoot and be given files on a host:
     https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
     """
-    dockerfile = deployment.service.dockerfile
-    if dockerfile is None:
-        if build := deployment.service.workload.build:
-            yield Wrong(build, f"there is no Dockerfile in {build.value}", "add one, or correct the path")
-        return
-    user = dockerfile.user
-    if user is None:
-        yield Wrong(Fact("", dockerfile.path, 1), "the image runs as root", "add USER with a number")
-        return
-    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user.value):
-        yield Wrong(user, f"the image runs as {user.value}", "name a number that is not 0")
-        return
-    for service in deployment.services:
-        other = service.workload.user
-        if other and other.value != user.value:
-            message = f"{service.workload.name.value} runs as {other.value}, its image as {user.value} ({place(user)})"
+    for workload in deployment.workloads:
+        dockerfile = deployment.dockerfiles.get(workload.name.value)
+        if dockerfile is None:
+            if build := workload.build:
+                yield Wrong(build, f"there is no Dockerfile in {build.value}", "add one, or correct the path")
+            continue
+        user, other = dockerfile.user, workload.user
+        if user is None:
+            yield Wrong(Fact("", dockerfile.path, 1), "the image runs as root", "add USER with a number")
+        elif not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user.value):
+            yield Wrong(user, f"the image runs as {user.value}", "name a number that is not 0")
+        elif other and other.value != user.value:
+            message = f"{workload.name.value} runs as {other.value}, its image as {user.value} ({place(user)})"
             yield Wrong(other, message, "write the same user")
 
 
@@ -107,9 +113,8 @@ def _images(facts: Facts) -> Iterator[Fact[str]]:
     """Every image that is run or built upon, each place once."""
     seen: set[Fact[str]] = set()
     for deployment in facts.deployments:
-        dockerfile = deployment.service.dockerfile
         named = [workload.image for workload in deployment.workloads if workload.image]
-        for image in [*named, *(dockerfile.bases if dockerfile else ())]:
+        for image in [*named, *(base for file in deployment.dockerfiles.values() for base in file.bases)]:
             if image not in seen:
                 seen.add(image)
                 yield image

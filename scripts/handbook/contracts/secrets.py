@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from handbook.contracts import Wrong, contract, place
 from handbook.facts import Fact
-from handbook.facts.deployment import Deployment
+from handbook.facts.deployment import Deployment, Proxy
 from handbook.facts.shell import Made
 from handbook.facts.workload import Workload
+
+_SECRET = ("PASSWORD", "SECRET", "TOKEN", "API_KEY")
 
 
 @contract
@@ -23,10 +26,11 @@ def plain(deployment: Deployment) -> Iterator[Wrong]:
             if value:
                 message = f"{setting.name.value} is a secret and stands in the environment"
                 yield Wrong(value, message, f"mount it as {service.secret_path(setting)}")
-    database = deployment.database.workload.environment if deployment.database else {}
-    for name, value in database.items():
-        if name.endswith("PASSWORD"):
-            yield Wrong(value, f"{name} is a secret and stands in the environment", f"use {name}_FILE")
+    services = [service.workload for service in deployment.services]
+    for workload in deployment.workloads:
+        for name, value in workload.environment.items():
+            if workload not in services and name.endswith(_SECRET) and value.value:
+                yield Wrong(value, f"{name} is a secret and stands in the environment", f"use {name}_FILE")
 
 
 @contract
@@ -88,30 +92,57 @@ def readable(deployment: Deployment) -> Iterator[Wrong]:
     Compose mounts the file as it is on the host, and without capabilities root is no exception:
     https://docs.docker.com/reference/compose-file/services/#secrets
     """
+    for workload, path, source in _given(deployment):
+        file = _made(deployment, source)
+        if file is None or workload.user is None:
+            continue
+        if not _may_read(workload.user.value, file.value):
+            message = f"{workload.name.value} runs as {workload.user.value} and may not read {path}"
+            owner = ":".join(map(str, file.value.owner)) if file.value.owner else "whoever makes it"
+            hint = f"change its owner ({owner}) or its mode ({file.value.mode:04o}); {place(workload.user)}"
+            yield Wrong(file, message, hint)
+
+
+def _given(deployment: Deployment) -> Iterator[tuple[Workload, str, str]]:
+    """Every secret that a workload gets, by itself or with a folder: the path that it reads, and the file."""
     for workload in deployment.workloads:
-        for path, source in workload.secrets.items():
-            file = _made(deployment, source.value)
-            if file is None or workload.user is None:
-                continue
-            if not _may_read(workload.user.value, file.value):
-                message = f"{workload.name.value} runs as {workload.user.value} and may not read {path}"
-                owner = ":".join(map(str, file.value.owner)) if file.value.owner else "whoever makes it"
-                hint = f"change its owner ({owner}) or its mode ({file.value.mode:04o}); {place(workload.user)}"
-                yield Wrong(file, message, hint)
+        yield from ((workload, path, source.value) for path, source in workload.secrets.items())
+    for workload, path in _reads(deployment):
+        if path.value not in workload.secrets and (source := workload.in_repository(path.value)):
+            yield workload, path.value, source
+
+
+@contract
+def renewable(deployment: Deployment, proxy: Proxy, networks: set[str]) -> Iterator[Wrong]:
+    """The proxy gets the folder of its certificate: a mounted file stays what it was, and a reload sees no other one.
+
+    https://docs.docker.com/engine/storage/bind-mounts/
+    """
+    workload = proxy.workload
+    mounts: dict[str, Fact[Any]] = {**workload.secrets, **{mount.value.target: mount for mount in workload.mounts}}
+    for path in proxy.nginx.files:
+        if path.value in mounts:
+            message = f"{path.value} is mounted as a file: after a renewal the proxy still has the old one"
+            yield Wrong(mounts[path.value], message, "mount the folder that it lies in")
 
 
 def _reads(deployment: Deployment) -> Iterator[tuple[Workload, Fact[str]]]:
-    """Every path that files of the proxy and of the database read secrets from."""
+    """Every path that files of the proxy, of the database and of other images read secrets from."""
     if proxy := deployment.proxy:
         yield from ((proxy.workload, path) for path in proxy.nginx.files)
-    database = deployment.database
-    if database is None:
-        return
-    for path in database.made.secrets:
-        yield database.workload, path
-    for name, value in database.workload.environment.items():
-        if name.endswith("_FILE"):
-            yield database.workload, value
+    if database := deployment.database:
+        yield from ((database.workload, path) for path in database.made.secrets)
+    for server in deployment.redis or ():
+        if acl := server.options.get("aclfile"):
+            yield server.workload, acl
+    services = [service.workload for service in deployment.services]
+    for workload in deployment.workloads:
+        if workload in services:
+            continue
+        yield from ((workload, path) for path in deployment.mentions.get(workload.name.value, ()))
+        for name, value in workload.environment.items():
+            if name.endswith("_FILE"):
+                yield workload, value
 
 
 def _made(deployment: Deployment, source: str) -> Fact[Made] | None:
@@ -134,4 +165,4 @@ def _may_read(user: str, file: Made) -> bool:
     return bool(file.mode & 0o004)
 
 
-CONTRACTS = (plain, mounted, used, made, readable)
+CONTRACTS = (plain, mounted, used, made, readable, renewable)

@@ -11,11 +11,13 @@ from handbook.facts.deployment import Deployment, Proxy
 
 STATEMENT, REQUEST = "database_statement_timeout_seconds", "request_timeout_seconds"
 POOL, CONNECT = "database_pool_timeout_seconds", "database_connect_timeout_seconds"
+# How long a stream may take, where there is one, and how long it may be silent.
+ANSWER, HEARTBEAT = "answer_timeout_seconds", "heartbeat_seconds"
 
 
 @contract
 def ladder(deployment: Deployment) -> Iterator[Wrong]:
-    """Statement < request < graceful stop <= worker timeout < the proxy's read timeout.
+    """Statement < request < answer < graceful stop; request and worker timeout < the proxy's read timeout.
 
     https://gunicorn.org/reference/settings/#timeout and #graceful_timeout,
     https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout,
@@ -27,39 +29,43 @@ def ladder(deployment: Deployment) -> Iterator[Wrong]:
         yield Wrong(service.workload.name, f"nothing sets {field.upper()}", "set it")
     if missing:
         return
+    fields = (STATEMENT, REQUEST, ANSWER)
     steps: list[tuple[str, Fact[float]]] = [
-        *((field, value) for field in (STATEMENT, REQUEST) if (value := service.number(field))),
+        *((field.upper(), value) for field in fields if (value := service.number(field))),
         ("gunicorn's graceful_timeout", service.server_number("graceful_timeout")),
-        ("gunicorn's timeout", service.server_number("timeout")),
     ]
     for (low, lower), (high, higher) in pairwise(steps):
-        equal_is_fine = high == "gunicorn's timeout"
-        if lower.value > higher.value or (lower.value == higher.value and not equal_is_fine):
-            yield _too_long(low, lower, high, higher)
-    low, lower = steps[-1]
-    for higher in _read_timeouts(deployment.proxy):
         if lower.value >= higher.value:
-            yield _too_long(low, lower, "proxy_read_timeout", higher)
+            yield _too_long(low, lower, high, higher)
+    # How long a stuck process is left alone: the proxy shall not give up before somebody has found out.
+    stuck = service.server_number("timeout")
+    for read in _read_timeouts(deployment):
+        for low, lower in (steps[1], ("gunicorn's timeout", stuck)):
+            if lower.value >= read.value:
+                yield _too_long(low, lower, "proxy_read_timeout", read)
 
 
 @contract
 def stop(deployment: Deployment) -> Iterator[Wrong]:
-    """A request that has begun may end before its process is killed: in the service, and in the proxy before it.
+    """What has begun may end before its process is killed: in the service, and in the proxy before it.
 
     https://docs.docker.com/reference/compose-file/services/#stop_grace_period,
     https://nginx.org/en/docs/ngx_core_module.html#worker_shutdown_timeout
     """
-    graceful = deployment.service.server_number("graceful_timeout")
-    yield from _below("gunicorn's graceful_timeout", graceful, deployment.service.workload.stop_grace_seconds)
-    proxy = deployment.proxy
+    service, proxy = deployment.service, deployment.proxy
+    graceful = service.server_number("graceful_timeout")
+    yield from _below("gunicorn's graceful_timeout", graceful, service.workload.stop_grace_seconds)
     if proxy is None:
         return
+    passed = [("proxy_read_timeout", read) for read in _read_timeouts(deployment)]
+    if answer := service.number(ANSWER):
+        passed.append((ANSWER.upper(), answer))
     grace, shutdown = proxy.workload.stop_grace_seconds, proxy.nginx.shutdown_seconds
-    for read in _read_timeouts(proxy):
-        if shutdown and read.value >= shutdown.value:
-            yield _too_long("proxy_read_timeout", read, "worker_shutdown_timeout", shutdown)
+    for name, longest in passed:
+        if shutdown and longest.value >= shutdown.value:
+            yield _too_long(name, longest, "worker_shutdown_timeout", shutdown)
         if shutdown is None:
-            yield from _below("proxy_read_timeout", read, grace)
+            yield from _below(name, longest, grace)
     if shutdown:
         yield from _below("worker_shutdown_timeout", shutdown, grace)
 
@@ -117,9 +123,11 @@ def keepalive(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
             )
 
 
-def _read_timeouts(proxy: Proxy | None) -> list[Fact[float]]:
-    """How long the proxy waits for an answer, each place once."""
-    found = (location.timeouts["proxy_read_timeout"] for _, location in (proxy.nginx.passing if proxy else ()))
+def _read_timeouts(deployment: Deployment) -> list[Fact[float]]:
+    """How long the proxy waits for an answer that is no stream, each place once."""
+    passing = deployment.proxy.nginx.passing if deployment.proxy else []
+    streams = {stream.value for stream in deployment.service.code.streams}
+    found = (place.timeouts["proxy_read_timeout"] for _, place in passing if place.at.value not in streams)
     return list(dict.fromkeys(found))
 
 

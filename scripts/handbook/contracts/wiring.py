@@ -9,6 +9,8 @@ from handbook.facts import Fact, quantities, shell
 from handbook.facts.deployment import Database, Deployment, Facts, Proxy
 from handbook.facts.workload import Workload
 
+PROVIDER = "provider_url"
+
 
 @contract
 def host(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
@@ -111,27 +113,61 @@ def role(deployment: Deployment, database: Database) -> Iterator[Wrong]:
 
 @contract_of_all
 def files(facts: Facts) -> Iterator[Wrong]:
-    """What a target mounts, reads and builds is in the repository: Docker makes an empty folder of a missing file.
+    """What a target mounts, reads and builds is in the repository, or a script beside the target makes it.
 
-    https://docs.docker.com/engine/storage/bind-mounts/
+    Docker makes an empty folder of a missing file: https://docs.docker.com/engine/storage/bind-mounts/
     """
     for deployment in facts.deployments:
         for need in deployment.needs:
+            if shell.makes(deployment.scripts, need.value):
+                continue
             if need.value not in facts.files and not any(file.startswith(f"{need.value}/") for file in facts.files):
                 yield Wrong(need, f"there is no {need.value}", "add it, or correct the path")
 
 
 @contract
 def inside(deployment: Deployment, proxy: Proxy, networks: set[str]) -> Iterator[Wrong]:
-    """Whatever is not the proxy is in internal networks only: from there nothing leads out and nothing in.
+    """Only the proxy, the service, to ask a provider, and who holds nothing are in networks that are not internal.
 
-    https://docs.docker.com/reference/compose-file/networks/#internal
+    From an internal one nothing leads out and nothing in, and the service is not in the one by which the proxy is
+    reached: https://docs.docker.com/reference/compose-file/networks/#internal
     """
+    service = deployment.service.workload
     for workload in deployment.workloads:
         for name, internal in workload.networks.items():
-            if workload is not proxy.workload and not internal.value:
+            if workload is proxy.workload or internal.value:
+                continue
+            asks = workload is service and deployment.asked(PROVIDER)
+            if not asks and (workload.secrets or workload.volumes):
                 message = f"{workload.name.value} is in the network {name}, which is not internal"
                 yield Wrong(internal, message, "use an internal one")
+            elif name in proxy.workload.networks:
+                message = f"{workload.name.value} is in the network {name}, by which the proxy is reached"
+                yield Wrong(internal, message, "use another one")
+
+
+@contract
+def provider(deployment: Deployment) -> Iterator[Wrong]:
+    """A provider that is part of the target is asked by a name of it, on a port of it, in a network that both are in.
+
+    A name with a dot is somebody else's.
+    """
+    url, service = deployment.asked(PROVIDER), deployment.service.workload
+    host = url.value.hostname if url else None
+    if url is None or host is None or "." in host:
+        return
+    target = deployment.behind(PROVIDER)
+    if target is None:
+        names = " or ".join(sorted(workload.name.value for workload in deployment.workloads))
+        yield Wrong(url, f"the service asks {host}, and there are {names}", "write a name by which it is reached")
+        return
+    if not service.meets(target):
+        yield Wrong(service.name, f"service and {target.name.value} are in no network together", "put both in one")
+    image = deployment.dockerfiles.get(target.name.value)
+    for port in image.exposed if image else ():
+        if port.value != (url.value.port or 80):
+            message = f"the service asks port {url.value.port or 80}, the image of {target.name.value} has {port.value}"
+            yield Wrong(url, f"{message} ({place(port)})", "write the same port in both")
 
 
 def _reached(workload: Workload) -> str:
@@ -139,4 +175,4 @@ def _reached(workload: Workload) -> str:
     return f"{workload.name.value} is reached as {known} ({place(workload.name)})"
 
 
-CONTRACTS = (host, upstreams, resolve, database, role, files, inside)
+CONTRACTS = (host, upstreams, resolve, database, role, files, inside, provider)

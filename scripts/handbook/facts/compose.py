@@ -31,12 +31,16 @@ class Compose:
         return posixpath.dirname(self.path)
 
 
-def read(root: Path, path: str) -> Compose:
+def read(root: Path, path: str, files: Iterable[str] = ()) -> Compose:
     """Read a Compose file and its environment files.
 
-    Raises HandbookError for what is not read here (`include`, `extends`) and for values that can't be understood.
+    `files` are those of the repository: a `.env` among them, beside the Compose file, fills in variables. One that is
+    not among them belongs to whoever works here and says nothing. Raises HandbookError for what is not read here
+    (`include`, `extends`) and for values that can't be understood.
     """
-    document = yamls.read(root, path)
+    beside = posixpath.join(posixpath.dirname(path), ".env")
+    given = env.read(root, beside) if beside in files else {}
+    document = yamls.read(root, path, {name: fact.value for name, fact in given.items()})
     for key, node in document.pairs().items():
         if key == "include":
             raise unreadable(path, node.line, "`include` is not read: contracts need one file")
@@ -105,8 +109,10 @@ def _workload(
         networks=_networks(node["networks"], networks),
         reachable_as={name, *_aliases(node)},
         mounts=list(_mounts(compose, node["volumes"])),
+        volumes=dict(_volumes(node["volumes"])),
         health=_health(node["healthcheck"]),
         health_off=_is_off(node["healthcheck"]),
+        runs_once=node["restart"].optional() is None or node["restart"].text().value == "no",
         replicas=replicas.read(quantities.whole),
         stop_grace_seconds=grace.read(quantities.seconds),
         memory_bytes=memory.read(quantities.size_bytes) if memory else None,
@@ -128,8 +134,10 @@ def _build(compose: Compose, node: Node) -> Fact[str] | None:
 
 
 def _command(node: Node) -> Iterator[Fact[str]]:
-    for fact in yamls.words(node):
-        yield from [fact] if node.is_list else map(fact.having, fact.read(shlex.split).value)
+    for number, fact in enumerate(words := list(yamls.words(node))):
+        # watchfiles is given the command that it starts as one word.
+        starts = number > 0 and words[0].value == "watchfiles"
+        yield from [fact] if node.is_list and not starts else map(fact.having, fact.read(shlex.split).value)
 
 
 def _environment(root: Path, compose: Compose, node: Node) -> dict[str, Fact[str]]:
@@ -192,20 +200,30 @@ def _keys(node: Node) -> Iterator[tuple[str, Fact[None]]]:
 
 def _mounts(compose: Compose, node: Node) -> Iterator[Fact[Mount]]:
     """The bind mounts; named volumes and tmpfs hold nothing of the repository."""
-    for item in node.items():
-        if item.is_mapping:
-            if item["type"].text().value != "bind":
-                continue
-            source, target = item["source"].text(), item["target"].text().value
-        else:
-            fact = item.text()
-            outer, _, rest = fact.value.partition(":")
-            if not outer.startswith((".", "/", "~")) or not rest:
-                continue
-            source, target = fact.having(outer), rest.partition(":")[0]
-        if not source.value.startswith(("/", "~")):
+    for kind, source, target in _mounted(node):
+        if kind == "bind" and not source.value.startswith(("/", "~")):
             path = source.read(lambda text: _below(compose, text))
             yield path.having(Mount(path.value, target.rstrip("/")))
+
+
+def _volumes(node: Node) -> Iterator[tuple[str, Fact[str]]]:
+    """The volumes with a name: the path that each is mounted on, and the name."""
+    for kind, source, target in _mounted(node):
+        if kind == "volume" and source.value:
+            yield target.rstrip("/"), source
+
+
+def _mounted(node: Node) -> Iterator[tuple[str, Fact[str], str]]:
+    """Yield kind, source and target of everything that is mounted."""
+    for item in node.items():
+        if item.is_mapping:
+            target = item["target"].text()
+            yield item["type"].text().value, item["source"].optional() or target.having(""), target.value
+        else:
+            fact = item.text()
+            outer, colon, rest = fact.value.partition(":")
+            kind = "bind" if outer.startswith((".", "/", "~")) and colon else "volume"
+            yield kind, fact.having(outer if colon else ""), rest.partition(":")[0] if colon else outer
 
 
 def _granted(

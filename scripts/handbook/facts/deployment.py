@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import SplitResult
 
-from handbook.facts import Fact, gunicorn, postgres, quantities, unreadable
+from handbook.facts import Fact, celery, gunicorn, postgres, quantities, unreadable
 from handbook.facts.code import Code
 from handbook.facts.dockerfiles import Dockerfile
 from handbook.facts.health import HealthCheck
 from handbook.facts.nginx import Nginx
 from handbook.facts.quantities import Address
+from handbook.facts.redis import Redis
 from handbook.facts.settings import Setting
 from handbook.facts.shell import Script
+from handbook.facts.values import Source
 from handbook.facts.workload import Workload
 
 
@@ -80,17 +83,50 @@ class Service:
         source = self.code.gunicorn.get(name)
         if source is None:
             return self.code.at.having(gunicorn.DEFAULTS[name])
+        value = self._resolved(source)
+        if value is None:
+            raise unreadable(source.path, source.line, f"`{name} = {source.value.expression}` is not read here")
+        return value
+
+    def _resolved(self, source: Fact[Source]) -> Fact[Any] | None:
+        """What a value in the code is here. None: it is worked out in a way that is not read."""
         if source.value.literal is not None:
             return source.having(source.value.literal)
-        for name_of_field in source.value.fields:
-            value = self.effective(name_of_field)
+        for name in source.value.fields:
+            value = self.effective(name)
             if value is not None and value.value is not None:
-                return value
+                return value if source.value.is_plain else value.read(source.value.work_out)
         for lookup in source.value.lookups:
             value = self.variable(lookup.name) or (source.having(lookup.default) if lookup.default else None)
             if value:
                 return value
-        raise unreadable(source.path, source.line, f"`{name} = {source.value.expression}` is not read here")
+        return None
+
+    def celery_number(self, name: str) -> Fact[float] | None:
+        """The value of one of Celery's settings as a number. None: the code does not set it.
+
+        Raises HandbookError when the code works it out in a way that is not read here.
+        """
+        source = self.code.celery.get(name)
+        if source is None:
+            return None
+        value = self._resolved(source)
+        if value is None:
+            raise unreadable(source.path, source.line, f"`{name}: {source.value.expression}` is not read here")
+        return value.read(quantities.number)
+
+    @property
+    def celery_role(self) -> str | None:
+        """What Celery is told to be here: `worker` or `beat`. None: this is not Celery."""
+        return celery.role(self.workload.command)
+
+    @property
+    def processes(self) -> int:
+        """How many processes do the work."""
+        if self.celery_role == "worker":
+            told, set_to = celery.concurrency(self.workload.command), self.celery_number("worker_concurrency")
+            return int(told.value if told else set_to.value if set_to else 1)
+        return 1 if self.workload.command else int(self.server_number("workers").value)
 
     def server_number(self, name: str) -> Fact[float]:
         """The value of one of gunicorn's settings as a number."""
@@ -109,9 +145,23 @@ class Service:
         return value.value if value else default or "/run/secrets"
 
     @property
+    def settings(self) -> list[Setting]:
+        """The settings that what runs here reads."""
+        return self.code.settings_of(self._words)
+
+    @property
+    def pools(self) -> bool:
+        """Whether its processes keep a pool of connections to the database."""
+        return self.code.entry(self._words) not in self.code.unpooled
+
+    @property
+    def _words(self) -> list[str]:
+        return [word.value for word in self.workload.command]
+
+    @property
     def secrets(self) -> list[Setting]:
-        """The settings that are secrets."""
-        return [setting for setting in self.code.settings if setting.secret]
+        """Those of them that are secrets."""
+        return [setting for setting in self.settings if setting.secret]
 
     def secret_path(self, setting: Setting) -> str:
         """The file that a secret is read from."""
@@ -140,11 +190,19 @@ class Deployment:
     workloads: list[Workload]
     jobs: list[Service] = field(default_factory=list)
     """What else runs the service's image, such as migrations."""
+    redis: list[Redis] | None = None
+    """None: it has none of its own."""
+    dockerfiles: dict[str, Dockerfile] = field(default_factory=dict)
+    """How the images that are built here are made, by the name of each workload that runs one."""
+    measured: dict[str, Fact[int]] | None = None
+    """The bytes that each workload needed at most when it was measured, by name. None: nothing was measured."""
     scripts: list[Script] = field(default_factory=list)
     secrets: dict[str, Fact[str]] | None = field(default_factory=dict)
     """The name of each secret that the target defines -> its file. None: they come from elsewhere than such files."""
     needs: list[Fact[str]] = field(default_factory=list)
     """Files and folders of the repository that the target names."""
+    mentions: dict[str, list[Fact[str]]] = field(default_factory=dict)
+    """The paths of secrets that the files of other images than the service's name, by the name of each workload."""
 
     @property
     def image(self) -> Fact[str] | None:
@@ -167,6 +225,26 @@ class Deployment:
             return set()
         names = (name.value for server in self.proxy.nginx.servers if server.is_public for name in server.names)
         return {name for name in names if name != "_" and not quantities.is_ip(name)}
+
+    @property
+    def worker(self) -> Service | None:
+        """What does the jobs that the service puts aside."""
+        return next((job for job in self.jobs if job.celery_role == "worker"), None)
+
+    def asked(self, setting: str) -> Fact[SplitResult] | None:
+        """The URL in one of the service's settings. None: there is none. Raises HandbookError when it is no URL."""
+        url = self.service.effective(setting)
+        return url.read(lambda text: quantities.url(str(text))) if url and url.value else None
+
+    def behind(self, setting: str) -> Workload | None:
+        """The workload that the URL in one of the service's settings leads to; None: it is none of these."""
+        url = self.asked(setting)
+        return next((w for w in self.workloads if url and url.value.hostname in w.reachable_as), None)
+
+    def redis_behind(self, setting: str) -> Redis | None:
+        """The Redis that the URL in one of the service's settings leads to."""
+        workload = self.behind(setting)
+        return next((redis for redis in self.redis or () if redis.workload is workload), None)
 
     @property
     def services(self) -> Iterator[Service]:

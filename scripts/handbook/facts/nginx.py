@@ -22,6 +22,18 @@ BROUGHT = ("mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi
 _DEFAULTS = {"proxy_read_timeout": "60s", "proxy_send_timeout": "60s", "proxy_connect_timeout": "60s"}
 _UPSTREAM_KEEPALIVE = "60s"
 
+# Directives of which the innermost level that has one counts, with what holds where no level has one.
+_INHERITED = {
+    "client_max_body_size": ("1m",),
+    "gzip": ("off",),
+    "gzip_types": ("text/html",),
+    "limit_conn_status": ("503",),
+    "limit_req_status": ("503",),
+    "proxy_buffering": ("on",),
+}
+# The same, but without one nothing holds.
+_LIMITS = ("limit_conn", "limit_req")
+
 
 @dataclass(frozen=True)
 class Directive:
@@ -59,9 +71,34 @@ class Location:
     """Effective `proxy_*_timeout`, in seconds."""
     request_headers: dict[str, Fact[str]]
     """Effective `proxy_set_header`: lower-case name -> value. A level with one of its own inherits none."""
+    effective: dict[str, Fact[tuple[str, ...]]] = field(default_factory=dict)
+    """What is written, here or on a level above, of buffering, compression, the size of bodies, and statuses."""
+    limits: dict[str, Fact[tuple[str, ...]]] = field(default_factory=dict)
+    """The last `limit_req` and `limit_conn` that hold here."""
     passes_to: Fact[str] | None = None
     """Host, and port where there is one, of `proxy_pass`; or its Unix socket; or the name of an upstream."""
     answer: Fact[int] | None = None
+
+    def holding(self, name: str) -> Fact[tuple[str, ...]]:
+        """The arguments of a directive that hold here; nginx's default, at the location, where none is written."""
+        return self.effective.get(name) or self.at.having(_INHERITED[name])
+
+    @property
+    def body_bytes(self) -> Fact[int]:
+        """How large a body may be; 0: as large as it likes."""
+        return self.holding("client_max_body_size").read(lambda words: quantities.size_bytes(words[0]))
+
+    @property
+    def is_buffered(self) -> Fact[bool]:
+        """Whether answers are kept here until there is enough of them."""
+        buffering = self.holding("proxy_buffering")
+        return buffering.having(buffering.value[0] != "off")
+
+    def compresses(self, media_type: str) -> Fact[bool]:
+        """Whether answers of a media type are compressed, which keeps them here like a buffer."""
+        gzip, types = self.holding("gzip"), self.holding("gzip_types")
+        named = {"text/html", *types.value} & {media_type, "*"}
+        return (types if named else gzip).having(gzip.value[0] != "off" and bool(named))
 
     @property
     def refuses(self) -> bool:
@@ -276,6 +313,8 @@ def _locations(levels: tuple[Directive, ...], block: Directive) -> list[Location
                 modifier=modifier,
                 timeouts=_timeouts(inner, passed[-1] if passed else directive),
                 request_headers=_headers(inner),
+                effective={name: fact for name in _INHERITED if (fact := _innermost(inner, name))},
+                limits={name: fact for name in _LIMITS if (fact := _innermost(inner, name))},
                 passes_to=_target(passed[-1]) if passed else None,
                 answer=_answer(directive),
             )
@@ -306,6 +345,10 @@ def _timeouts(levels: tuple[Directive, ...], at: Directive) -> dict[str, Fact[fl
             for directive in level.all(name):
                 found[name] = _seconds(directive)
     return found
+
+
+def _innermost(levels: tuple[Directive, ...], name: str) -> Fact[tuple[str, ...]] | None:
+    return next((own[-1].fact() for level in reversed(levels) if (own := level.all(name))), None)
 
 
 def _headers(levels: tuple[Directive, ...]) -> dict[str, Fact[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handbook.facts import Fact, text_of
+from handbook.facts import Fact, shell, text_of
 
 # https://www.postgresql.org/docs/18/runtime-config-connection.html and runtime-config-resource.html
 DEFAULTS = {
@@ -68,7 +68,7 @@ def scripts(root: Path, paths: Sequence[str]) -> Made:
             for pattern, facts in (
                 (r"CREATE\s+(?:ROLE|USER)\s+\"?([\w-]+)", found.roles),
                 (r"CREATE\s+DATABASE\s+\"?([\w-]+)", found.databases),
-                (r"(/run/secrets/[\w.-]+)", found.secrets),
             ):
                 facts += [Fact(match[1], path, number) for match in re.finditer(pattern, line, re.IGNORECASE)]
+    found.secrets = shell.secrets(root, paths)
     return found

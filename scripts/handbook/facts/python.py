@@ -12,9 +12,12 @@ from typing import Any
 from handbook.facts import Fact, text_of, unreadable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
-    """A module: its path, text and tree, and all nodes of the tree: walking it is what takes time."""
+    """A module: its path, text and tree, and all nodes of the tree: walking it is what takes time.
+
+    One text at one path is one module, so what is read of it can be remembered.
+    """
 
     path: str
     text: str
@@ -47,21 +50,25 @@ class Lookup:
 
 def read(root: Path, path: str) -> Module:
     """Return a module. Raises HandbookError, with the line, when it is not Python."""
-    text = text_of(root, path)
-    return Module(path, text, *_parse(text, path))
+    return _module(text_of(root, path), path)
 
 
 @lru_cache(maxsize=512)
-def _parse(text: str, path: str) -> tuple[ast.Module, tuple[ast.AST, ...]]:
+def _module(text: str, path: str) -> Module:
     try:
         tree = ast.parse(text, path)
     except SyntaxError as error:
         raise unreadable(path, error.lineno or 0, f"not Python: {error.msg}") from None
-    return tree, tuple(ast.walk(tree))
+    return Module(path, text, tree, tuple(ast.walk(tree)))
 
 
-def lookups(module: Module) -> Iterator[Fact[Lookup]]:
-    """Yield every variable that the module takes from `os.environ` itself."""
+@lru_cache(maxsize=2048)
+def lookups(module: Module) -> tuple[Fact[Lookup], ...]:
+    """Return every variable that the module takes from `os.environ` itself."""
+    return tuple(_lookups(module))
+
+
+def _lookups(module: Module) -> Iterator[Fact[Lookup]]:
     for node in module.nodes:
         found = _lookup(node)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and len(node.values) == 2:
@@ -84,9 +91,29 @@ def _lookup(node: ast.AST) -> Lookup | None:
     return Lookup(str(node.args[0].value), str(default.value) if isinstance(default, ast.Constant) else None)
 
 
-def attributes(module: Module) -> set[str]:
+@lru_cache(maxsize=512)
+def attributes(module: Module) -> frozenset[str]:
     """Every name that is taken from an object, as in `settings.log_level`."""
-    return {node.attr for node in module.nodes if isinstance(node, ast.Attribute)}
+    return frozenset({node.attr for node in module.nodes if isinstance(node, ast.Attribute)})
+
+
+def last(node: ast.AST) -> str:
+    """The last part of a name: `StreamingResponse` of `responses.StreamingResponse`. "" for what is no name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+@lru_cache(maxsize=512)
+def imports(module: Module) -> frozenset[str]:
+    """Every module that is imported, by its dotted name, among the names that may be one."""
+    found: set[str] = set()
+    for node in module.nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 @dataclass(frozen=True)

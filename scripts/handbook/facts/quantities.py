@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _NGINX_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000, "": 1}
@@ -40,6 +41,15 @@ def size_bytes(text: str) -> int:
     if not match:
         raise ValueError(f"{text!r} is not a size like 512m")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def redis_bytes(text: str) -> int:
+    """Read a size of Redis: `128mb` has 1024 kb, and `128m` 1000 k."""
+    match = re.fullmatch(r"(\d+)([kmg]?)(b?)", text, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"{text!r} is not a size like 128mb")
+    power = "kmg".find(match[2].lower()) + 1 if match[2] else 0
+    return int(match[1]) * int((1024 if match[3] else 1000) ** power)
 
 
 def whole(text: str) -> int:
@@ -111,6 +121,14 @@ def _socket(text: str) -> str:
     if not path:
         raise ValueError(f"{text!r} names no socket")
     return path
+
+
+def url(text: str) -> SplitResult:
+    """Read a URL with a host: `redis://cache:6379/0`."""
+    parts = urlsplit(text)
+    if not parts.hostname:
+        raise ValueError(f"{text!r} is not a URL like http://host:8000/path")
+    return parts
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
-from handbook.facts import Fact
+from handbook.facts import Fact, python
 from handbook.facts.python import Module
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "api_route", "websocket")
 
+_STREAMED = ("StreamingResponse", "EventSourceResponse")
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def read(modules: Sequence[Module]) -> list[Fact[str]]:
-    """Return the path of every route of the applications and of the routers that some module includes."""
+@dataclass(frozen=True)
+class Route:
+    """The path of a route, and whether its answer is a stream: then its function names a class of such answers."""
+
+    path: Fact[str]
+    streams: bool
+
+
+def read(modules: Sequence[Module]) -> Sequence[Route]:
+    """Return every route of the applications and of the routers that some module includes."""
+    return _read(tuple(modules))
+
+
+@lru_cache(maxsize=512)
+def _read(modules: tuple[Module, ...]) -> tuple[Route, ...]:
+    streamed = set(_STREAMED)
+    for node in (node for module in modules for node in module.nodes if isinstance(node, ast.ClassDef)):
+        if {python.last(base) for base in node.bases} & streamed:
+            streamed.add(node.name)
+    found = []
+    for path, function in _routes(modules):
+        named = {python.last(node) for node in ast.walk(function)}
+        found.append(Route(path, bool(named & streamed)))
+    return tuple(found)
+
+
+def _routes(modules: Sequence[Module]) -> Iterator[tuple[Fact[str], ast.AST]]:
+    """Yield every route with its function."""
     included: dict[str, str] = {}
     for module in modules:
         for node in module.nodes:
@@ -23,7 +53,6 @@ def read(modules: Sequence[Module]) -> list[Fact[str]]:
                 continue
             if node.func.attr == "include_router":
                 included[ast.unparse(node.args[0])] = _keyword(node, "prefix")
-    found: list[Fact[str]] = []
     for module in modules:
         stem = PurePosixPath(module.path).stem
         prefixes = _routers(module, included, stem)
@@ -32,8 +61,7 @@ def read(modules: Sequence[Module]) -> list[Fact[str]]:
                 for decorator in node.decorator_list:
                     path = _path(decorator, prefixes)
                     if path is not None:
-                        found.append(module.fact(decorator, path))
-    return found
+                        yield module.fact(decorator, path), node
 
 
 def _routers(module: Module, included: dict[str, str], stem: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Setting:
     """None when the setting is required."""
     comment: str
     """The comment above it, or the docstring below it."""
+    classes: frozenset[str] = frozenset()
+    """The class that declares it, and those built on that one."""
 
     @property
     def required(self) -> bool:
@@ -48,6 +51,7 @@ def of(module: Module) -> list[Setting]:
     """Return the settings of a module: the annotated fields of `BaseSettings` and of classes built on it."""
     classes = [node for node in module.tree.body if isinstance(node, ast.ClassDef)]
     bases = {"BaseSettings"}
+    above: dict[str, set[str]] = {}
     aliases = {
         node.targets[0].id: node.value
         for node in module.tree.body
@@ -60,6 +64,7 @@ def of(module: Module) -> list[Setting]:
         if not parents & bases:
             continue
         bases.add(definition.name)
+        above[definition.name] = {definition.name}.union(*(above.get(parent, set()) for parent in parents))
         inherited = next((prefixes[parent] for parent in parents if parent in prefixes), "")
         prefixes[definition.name] = _prefix(definition, inherited)
         for position, node in enumerate(definition.body):
@@ -70,7 +75,15 @@ def of(module: Module) -> list[Setting]:
             ):
                 below = definition.body[position + 1] if position + 1 < len(definition.body) else None
                 found.append(_setting(module, definition.name, node, node.target.id, prefixes, aliases, below))
-    return found
+    return [replace(x, classes=frozenset(name for name in above if x.owner in above[name])) for x in found]
+
+
+@lru_cache(maxsize=512)
+def loaded(module: Module) -> frozenset[str]:
+    """Return the classes, settings or not, that a module makes or has made: `Settings()`, `load(Settings)`."""
+    calls = [node for node in module.nodes if isinstance(node, ast.Call)]
+    named = [*(call.func for call in calls), *(call.args[0] for call in calls if len(call.args) == 1)]
+    return frozenset(map(python.last, named))
 
 
 def _prefix(definition: ast.ClassDef, inherited: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from handbook.facts import Fact, quantities, text_of
@@ -14,6 +14,10 @@ from handbook.facts.health import Request, requests
 
 _EXEC = re.compile(r"\bdocker compose (?:-\S+ )*exec (?P<rest>.*)")
 _EXEC_TAKES_VALUE = ("-u", "--user", "-w", "--workdir", "-e", "--env", "--index")
+_LOOP = re.compile(r"for (?P<name>\w+) in (?P<words>[^;$*]+); do")
+# A user by number, or whoever runs the script.
+_OWNER = re.compile(r"\d+:\d+|\$\{?EUID\}?")
+_MODE = re.compile(r"0?[0-7]{3}")
 _HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.[a-z]{2,}"
 _HOSTS = re.compile(
     rf"(?:https?://(?P<url>{_HOST})|--resolve (?P<resolve>{_HOST}):\d+|:-(?P<default>{_HOST})\}}"
@@ -43,17 +47,48 @@ class Script:
 def read(root: Path, path: str) -> Script:
     """Read a script. Commands that go over several lines are joined; lines that start with # are left out."""
     found = Script(path)
+    loops: list[tuple[str, list[str]]] = []
     for lines in _logical(text_of(root, path)):
         joined = " ".join(text.rstrip("\\").strip() for _, text in lines)
+        if loop := _LOOP.fullmatch(joined):
+            loops.append((loop["name"], loop["words"].split()))
+        elif loops and re.match(r"done\b", joined):
+            loops.pop()
         inside = _inside(joined)
         for number, text in lines:
             found.requests += [Fact(request, path, number) for request in requests([text], inside)]
             for match in _HOSTS.finditer(text):
                 found.hosts.append(Fact(next(group for group in match.groups() if group), path, number))
-        made = _made(joined)
-        if made:
-            found.made.append(Fact(made, path, lines[0][0]))
+        if made := _made(joined):
+            found.made += [Fact(replace(made, file=file), path, lines[0][0]) for file in _expanded(made.file, loops)]
     return found
+
+
+def _expanded(file: str, loops: list[tuple[str, list[str]]]) -> list[str]:
+    """The files that one stands for in which the variables of loops stand."""
+    files = [file]
+    for name, words in loops:
+        variable = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
+        files = [variable.sub(word, each) for each in files for word in (words if variable.search(each) else [""])]
+    return files
+
+
+def secrets(root: Path, paths: Iterable[str]) -> list[Fact[str]]:
+    """Return the paths of secrets that stand in files outside of comments, which begin with # or --."""
+    return [
+        Fact(match[0], path, number)
+        for path in paths
+        for number, line in enumerate(text_of(root, path).splitlines(), 1)
+        if not line.lstrip().startswith(("#", "--"))
+        for match in re.finditer(r"/run/secrets/[\w.-]*\w", line)
+    ]
+
+
+def makes(scripts: Iterable[Script], path: str) -> bool:
+    """Whether one of the scripts makes the file at `path`, or one below the folder at `path`."""
+    made = (PurePosixPath(fact.value.file) for script in scripts for fact in script.made)
+    places = {str(place) for file in made for place in (file, *file.parents)} - {"."}
+    return any(path.endswith(f"/{place}") for place in places)
 
 
 def _logical(text: str) -> Iterator[list[tuple[int, str]]]:
@@ -85,8 +120,8 @@ def _inside(command: str) -> str | None:
 def _made(command: str) -> Made | None:
     """Read a command that gives a file to a user or sets its mode.
 
-    These are `chmod 0444 FILE` and any command with the words `uid:gid mode FILE`. A leading variable (`"$work/..."`)
-    is a folder that the file is made in: it is taken off.
+    These are `chmod 0444 FILE`, any command with the words `uid:gid mode FILE`, and a line `FILE uid:gid mode` that a
+    loop reads. A leading variable (`"$work/..."`) is a folder that the file is made in: it is taken off.
     """
     if not re.search(r"\b0?[0-7]{3}\b", command):
         return None
@@ -94,12 +129,15 @@ def _made(command: str) -> Made | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    if len(words) == 3 and words[0] == "chmod" and re.fullmatch(r"0?[0-7]{3}", words[1]):
+    if len(words) == 3 and words[0] == "chmod" and _MODE.fullmatch(words[1]):
         return Made(_plain(words[2]), None, int(words[1], 8))
+    if len(words) == 3 and _OWNER.fullmatch(words[1]) and _MODE.fullmatch(words[2]):
+        words = [words[1], words[2], words[0]]
     for owner, mode, file in zip(words, words[1:], words[2:], strict=False):
-        if re.fullmatch(r"\d+:\d+", owner) and re.fullmatch(r"0?[0-7]{3}", mode):
+        if _OWNER.fullmatch(owner) and _MODE.fullmatch(mode):
             user, _, group = owner.partition(":")
-            return Made(_plain(file), (int(user), int(group)), int(mode, 8))
+            numbers = (int(user), int(group)) if group else None
+            return Made(_plain(file), numbers, int(mode, 8))
     return None
 
 

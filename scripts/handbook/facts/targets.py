@@ -8,11 +8,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handbook.catalog import Catalog, kind_of
-from handbook.facts import Fact, code, compose, nginx, postgres, shell, text_of, unreadable
+from handbook.facts import (
+    Fact,
+    code,
+    compose,
+    dockerfiles,
+    measured,
+    nginx,
+    postgres,
+    redis,
+    shell,
+    text_of,
+    unreadable,
+)
 from handbook.facts.compose import Compose
 from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
 from handbook.facts.workload import Workload
 from handbook.findings import HandbookError
+from handbook.measured import path as measured_path
 
 NGINX_CONF = "/etc/nginx/nginx.conf"
 POSTGRES_SCRIPTS = "/docker-entrypoint-initdb.d"
@@ -48,34 +61,61 @@ def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment 
 
     Who is who is told by images and build folders. Raises HandbookError when there are two proxies or two databases.
     """
-    stack = compose.read(root, path)
-    used = compose.closure(stack, files)
-    built = [w for w in stack.workloads.values() if w.build and f"{w.build.value}/gunicorn.conf.py" in files]
-    running = [workload for workload in built if not workload.command]
+    stack = compose.read(root, path, files)
+    folders = _built(stack)
+    codes = {name: folder for name, folder in folders.items() if f"{folder}/gunicorn.conf.py" in files}
+    # Without a command it is gunicorn that serves. Where another server does, it is the one that publishes a port.
+    serves = [name for name in codes if not stack.workloads[name].command]
+    running = serves or [name for name in codes if stack.workloads[name].ports]
+    name = posixpath.relpath(stack.folder, "snippets")
+    measurements = measured_path(name)
+    used = compose.closure(stack, files) | ({measurements} & set(files))
     if not running:
         return None, used
-    folders = {workload.name.value: workload.build.value for workload in built if workload.build}
-    sources = {folder: code.read(root, folder, files) for folder in set(folders.values())}
-    services = [Service(workload, sources[folders[workload.name.value]]) for workload in built]
-    service = next(service for service in services if service.workload is running[0])
+    sources = {folder: code.read(root, folder, files) for folder in set(codes.values())}
+    services = {name: Service(stack.workloads[name], sources[folder]) for name, folder in codes.items()}
     proxy = _only(stack, r"nginx", "proxy")
     database = _only(stack, r"postgres|pgvector", "database")
+    servers = [w for w in stack.workloads.values() if w.image and _is(w.image.value, r"redis|valkey")]
     return Deployment(
-        at=Fact(posixpath.relpath(stack.folder, "snippets"), path, 1),
+        at=Fact(name, path, 1),
         proxy=Proxy(proxy, _nginx(root, proxy, files)) if proxy else None,
-        service=service,
+        service=services[running[0]],
         database=_database(root, database, files) if database else None,
         workloads=list(stack.workloads.values()),
-        jobs=[other for other in services if other is not service],
+        jobs=[service for name, service in services.items() if name != running[0]],
+        redis=[redis.read(root, server, server.in_repository) for server in servers] or None,
+        dockerfiles={
+            name: dockerfiles.read(root, f"{folder}/Dockerfile")
+            for name, folder in folders.items()
+            if f"{folder}/Dockerfile" in files
+        },
+        measured=measured.memory(root, measurements) if measurements in files else None,
         scripts=[shell.read(root, f) for f in files if posixpath.dirname(f) == stack.folder and f.endswith(".sh")],
         secrets=stack.secrets,
         needs=stack.needs,
+        mentions={
+            name: shell.secrets(root, (file for file in files if posixpath.dirname(file) == folder))
+            for name, folder in folders.items()
+            if name not in codes
+        },
     ), used
+
+
+def _built(stack: Compose) -> dict[str, str]:
+    """The folder that the image of a workload is built from, by name: one that builds it is enough for all it is of."""
+    images = {w.image.value: w.build.value for w in stack.workloads.values() if w.image and w.build}
+    folders = {}
+    for name, workload in stack.workloads.items():
+        folder = workload.build.value if workload.build else images.get(workload.image.value if workload.image else "")
+        if folder:
+            folders[name] = folder
+    return folders
 
 
 def _only(stack: Compose, pattern: str, role: str) -> Workload | None:
     """Return the workload whose image has a name like `pattern`; None when there is none."""
-    found = [w for w in stack.workloads.values() if w.image and re.match(pattern, _name(w.image.value))]
+    found = [w for w in stack.workloads.values() if w.image and _is(w.image.value, pattern)]
     if len(found) > 1:
         names = " and ".join(workload.name.value for workload in found)
         raise unreadable(
@@ -84,9 +124,9 @@ def _only(stack: Compose, pattern: str, role: str) -> Workload | None:
     return found[0] if found else None
 
 
-def _name(image: str) -> str:
-    """The last part of an image's name: `pgvector` of `pgvector/pgvector:0.8.1`."""
-    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+def _is(image: str, pattern: str) -> bool:
+    """Whether the last part of an image's name, `pgvector` of `pgvector/pgvector:0.8.1`, begins like `pattern`."""
+    return re.match(pattern, image.rpartition("/")[2].partition("@")[0].partition(":")[0]) is not None
 
 
 def _inside(folder: str | None, files: Sequence[str]) -> list[str]:

@@ -37,9 +37,13 @@ class Workload:
     reachable_as: set[str] = field(default_factory=set)
     """The hosts by which other workloads reach it: names, addresses, the folder of its Unix socket."""
     mounts: list[Fact[Mount]] = field(default_factory=list)
+    volumes: dict[str, Fact[str]] = field(default_factory=dict)
+    """The path that the workload sees -> the name of the volume, which outlives it."""
     health: HealthCheck | None = None
     health_off: bool = False
     """Whether the target switches off the check that the image brings."""
+    runs_once: bool = False
+    """Whether nothing starts it again when it has ended."""
     replicas: Fact[int] | None = None
     stop_grace_seconds: Fact[float] | None = None
     memory_bytes: Fact[int] | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -17,17 +17,21 @@ _VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?:(
 
 @dataclass(frozen=True)
 class Node:
-    """A value in a YAML file. A key that is not there gives an empty node, so that paths can be followed."""
+    """A value in a YAML file. A key that is not there gives an empty node, so that paths can be followed.
+
+    `variables` are those that the file's reader fills in for `${NAME}`.
+    """
 
     node: yaml.Node | None
     path: str
     line: int
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self.node is not None and self.node.tag != "tag:yaml.org,2002:null"
 
     def __getitem__(self, key: str) -> Node:
-        return self.pairs().get(key, Node(None, self.path, self.line))
+        return self.pairs().get(key, Node(None, self.path, self.line, self.variables))
 
     def pairs(self) -> dict[str, Node]:
         """The entries of a mapping, merge keys (`<<`) followed. Raises HandbookError for anything else."""
@@ -38,7 +42,7 @@ class Node:
         merged: dict[str, Node] = {}
         own: dict[str, Node] = {}
         for key, value in self.node.value:
-            node = Node(value, self.path, key.start_mark.line + 1)
+            node = Node(value, self.path, key.start_mark.line + 1, self.variables)
             if key.tag == "tag:yaml.org,2002:merge":
                 for source in node.items() if isinstance(value, yaml.SequenceNode) else [node]:
                     merged = source.pairs() | merged
@@ -52,7 +56,7 @@ class Node:
             return []
         if not isinstance(self.node, yaml.SequenceNode):
             raise unreadable(self.path, self.line, "a list is expected here")
-        return [Node(item, self.path, item.start_mark.line + 1) for item in self.node.value]
+        return [Node(item, self.path, item.start_mark.line + 1, self.variables) for item in self.node.value]
 
     @property
     def is_list(self) -> bool:
@@ -65,21 +69,28 @@ class Node:
         return isinstance(self.node, yaml.MappingNode)
 
     def text(self) -> Fact[str]:
-        """The value, its variables replaced by their defaults as Compose does.
+        """The value, its variables replaced by what they are, or by their defaults, as Compose does.
 
-        Raises HandbookError when it is no plain value, or when it depends on a variable that has no default.
+        Raises HandbookError when it is no plain value, or when it depends on a variable that has no value here.
         """
         if not isinstance(self.node, yaml.ScalarNode):
             raise unreadable(self.path, self.line, "a plain value is expected here")
-        return Fact(_VARIABLE.sub(self._default, str(self.node.value)), self.path, self.line)
+        return Fact(_VARIABLE.sub(self._filled, str(self.node.value)), self.path, self.line)
 
-    def _default(self, match: re.Match[str]) -> str:
+    def _filled(self, match: re.Match[str]) -> str:
         if match["escaped"]:
             return "$"
-        if match["how"] in ("-", ":-"):
-            return str(match["other"])
-        if match["how"] in ("+", ":+"):
-            return ""
+        how, other = match["how"] or "", match["other"] or ""
+        if "${" in other:
+            raise unreadable(self.path, self.line, f"{match[0]}}}: a variable in the default of another is not read")
+        given = self.variables.get(match["plain"] or match["name"])
+        there = given is not None and (given != "" or not how.startswith(":"))
+        if how.endswith("+"):
+            return other if there else ""
+        if there:
+            return str(given)
+        if how.endswith("-"):
+            return other
         raise unreadable(self.path, self.line, f"the value depends on {match[0]}, which has no default here")
 
     def optional(self) -> Fact[str] | None:
@@ -91,7 +102,7 @@ class Node:
         return bool(self) and self.text().value.lower() in ("true", "yes", "on")
 
 
-def read(root: Path, path: str) -> Node:
+def read(root: Path, path: str, variables: Mapping[str, str] | None = None) -> Node:
     """Return the only document of a file. Raises HandbookError, with the line, when it is not YAML."""
     try:
         node = yaml.compose(text_of(root, path), Loader=_LOADER)
@@ -100,7 +111,7 @@ def read(root: Path, path: str) -> Node:
         raise unreadable(path, mark.line + 1 if mark else 0, f"not YAML: {error.problem}") from None
     if node is None:
         raise unreadable(path, 1, "the file is empty")
-    return Node(node, path, node.start_mark.line + 1)
+    return Node(node, path, node.start_mark.line + 1, variables or {})
 
 
 def words(node: Node) -> Iterator[Fact[str]]:

@@ -17,15 +17,23 @@ def regions(text: str) -> dict[str, Region]:
 
 def entries(text: str) -> list[Entry]:
     """Return the paragraphs and the variables of `text`. Raises Unreadable at a line that is no variable."""
+    return one_a_line(text, _VARIABLE, "NAME=value")
+
+
+def one_a_line(text: str, pattern: re.Pattern[str], form: str) -> list[Entry]:
+    """Return the paragraphs of `text` and what each line sets, whose `name` and `value` are groups of `pattern`.
+
+    Raises Unreadable at a line that is not of that `form`.
+    """
     lines = split(text)
     headings = {paragraph.line for paragraph in headed.paragraphs(text)}
     found = headed.entries(text)
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        match = _VARIABLE.match(line.rstrip("\n"))
+        match = pattern.match(line.rstrip("\n"))
         if not match:
-            raise Unreadable(f"{line.strip()!r} is not NAME=value", number)
+            raise Unreadable(f"{line.strip()!r} is not {form}", number)
         first = with_comments(lines, number)
         # The heading names the paragraph, not its first variable.
         first += first in headings

@@ -3,7 +3,8 @@
 An item of a list is addressed by its index, `steps.0`, and by its `name` or `id` where it has one that no other item
 has. In a file of several documents the path starts with the document's index or, for a Kubernetes object, with
 `Kind/name`. A region ends with the last line of its value: what follows (a blank line, the comment of the next key) is
-not part of it, wherever the parser puts the end mark.
+not part of it, wherever the parser puts the end mark. What a mapping merges in (`<<: *common`), and what an alias
+stands for, is addressed through it and lies where its anchor is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from handbook.regions._text import addresses, split, with_comments
 
 @dataclass
 class _Node:
-    """A value with its first and last line, from 1. An alias is where it is written, not what it stands for."""
+    """A value with its first and last line, from 1. An alias is where it is written; `target` is what it stands for."""
 
     first: int
     last: int
@@ -27,6 +28,13 @@ class _Node:
     scalar: str | None = None
     pairs: list[tuple[_Node, _Node]] = field(default_factory=list)
     items: list[_Node] = field(default_factory=list)
+    target: _Node | None = None
+    merges: bool = False
+
+    @property
+    def meant(self) -> _Node:
+        """What an alias stands for; anything else stands for itself."""
+        return self.target or self
 
     def get(self, key: str) -> _Node | None:
         """Return the value of `key` in a mapping."""
@@ -48,7 +56,7 @@ def entries(text: str) -> list[Entry]:
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
-                documents.append(_node(next(events), events, lines))
+                documents.append(_node(next(events), events, lines, {}))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Unreadable(error.problem or error.context or "not YAML", mark.line + 1 if mark else 0) from None
@@ -59,9 +67,10 @@ def entries(text: str) -> list[Entry]:
     return [_document(index, node, lines) for index, node in enumerate(documents)]
 
 
-def _node(event: yaml.Event, events: Iterator[yaml.Event], lines: list[str]) -> _Node:
-    """Read the value that starts with `event` and take its events from `events`."""
+def _node(event: yaml.Event, events: Iterator[yaml.Event], lines: list[str], anchors: dict[str, _Node]) -> _Node:
+    """Read the value that starts with `event` and take its events from `events`. `anchors` are those read so far."""
     node = _Node(event.start_mark.line + 1, event.end_mark.line + 1, event.start_mark.column)
+    anchor = getattr(event, "anchor", None) if not isinstance(event, yaml.AliasEvent) else None
     if isinstance(event, yaml.ScalarEvent):
         if event.style in ("|", ">"):
             # The end mark of a block scalar is the start of the line behind it.
@@ -70,18 +79,23 @@ def _node(event: yaml.Event, events: Iterator[yaml.Event], lines: list[str]) -> 
             while not lines[node.last - 1].strip():
                 node.last -= 1
         node.scalar = event.value
+        node.merges = event.value == "<<" and event.style is None
+    elif isinstance(event, yaml.AliasEvent):
+        node.target = anchors.get(event.anchor)
     elif isinstance(event, yaml.CollectionStartEvent):
         mapping = isinstance(event, yaml.MappingStartEvent)
         while not isinstance(event := next(events), yaml.CollectionEndEvent):
-            child = _node(event, events, lines)
+            child = _node(event, events, lines, anchors)
             if mapping:
-                node.pairs.append((child, _node(next(events), events, lines)))
+                node.pairs.append((child, _node(next(events), events, lines, anchors)))
             else:
                 node.items.append(child)
             node.last = max(node.last, child.last, *(value.last for _, value in node.pairs[-1:]))
         # A flow collection ends with its bracket; the end mark of a block lies on the next token's line.
         if event.end_mark.index > event.start_mark.index:
             node.last = event.end_mark.line + 1
+    if anchor:
+        anchors[anchor] = node
     return node
 
 
@@ -91,12 +105,24 @@ def _children(node: _Node, lines: list[str]) -> list[Entry]:
             [key.scalar],
             Region(with_comments(lines, key.first), max(key.last, value.last)),
             _children(value, lines),
-            value.scalar,
+            value.meant.scalar,
         )
-        for key, value in node.pairs
+        for key, value in _pairs(node.meant)
         if key.scalar is not None
     ]
-    return keys + [_item(index, item, lines) for index, item in enumerate(node.items)]
+    return keys + [_item(index, item, lines) for index, item in enumerate(node.meant.items)]
+
+
+def _pairs(node: _Node) -> Iterator[tuple[_Node, _Node]]:
+    """Yield the keys of a mapping with their values, and behind them those that it merges in and has not itself."""
+    yield from node.pairs
+    known = {key.scalar for key, _ in node.pairs}
+    merged = (value for key, value in node.pairs if key.merges)
+    for source in (source for value in merged for source in value.items or [value]):
+        for key, value in _pairs(source.meant):
+            if key.scalar not in known:
+                known.add(key.scalar)
+                yield key, value
 
 
 def _item(index: int, item: _Node, lines: list[str]) -> Entry:

@@ -16,7 +16,7 @@ from handbook import contracts
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Proof
-from handbook.site import drawings, fence, pages, proof_page, tables
+from handbook.site import charts, drawings, fence, pages, proof_page, tables
 from handbook.site.shown import Snippets, Unresolved
 
 
@@ -51,6 +51,7 @@ def define(env: Any) -> None:
     env.macro(snippets.value, "value")
     env.macro(_counter(catalog), "count")
     env.macro(lambda name: f'<div class="drawing">{drawings.inline(catalog, name)}</div>', "drawing")
+    env.macro(lambda address: charts.chart(catalog, address), "chart")
     env.macro(lambda: tables.kinds(catalog), "kinds_table")
     env.macro(tables.contract_rules, "contracts_table")
     env.macro(lambda: tables.service_settings(catalog), "settings_table")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 
 from handbook.catalog import Catalog, kind_of
-from handbook.proof import WORDS, Proof, Record, Row, State, judge, rows
+from handbook.proof import WORDS, Proof, Record, Row, State, booted, judge, rows
 
 
 def mark(state: State) -> str:
@@ -19,18 +20,17 @@ def summary(catalog: Catalog, proof: Proof) -> str:
     judged = rows(catalog, proof)
     states = Counter(row.state for row in judged)
     items = [f"<li>{mark(state)} {states[state]} of {len(judged)} snippets</li>" for state in WORDS if states[state]]
-    for record in proof.boots():
-        items.append(f"<li>{mark(judge(record, catalog.root))} {_boot(record)}</li>")
+    for stack in booted(proof, catalog.root):
+        items.append(f"<li>{mark(stack.state)} stack <code>{escape(stack.stack)}</code>: {_passed(stack.records)}</li>")
     return f'<ul class="proven">{"".join(items)}</ul>'
 
 
-def _boot(record: Record) -> str:
-    passed = sum(probe.passed for probe in record.probes)
-    when = record.time.replace("T", " ").replace("Z", " UTC")
-    return (
-        f"stack <code>{escape(record.subject)}</code>: {passed} of {len(record.probes)} probes passed, "
-        f"<time datetime='{record.time}'>{when}</time>"
-    )
+def _passed(records: Sequence[Record]) -> str:
+    probes = [probe for record in records for probe in record.probes]
+    last = max(record.time for record in records)
+    when = last.replace("T", " ").replace("Z", " UTC")
+    passed = sum(probe.passed for probe in probes)
+    return f"{passed} of {len(probes)} probes passed, <time datetime='{last}'>{when}</time>"
 
 
 def snippets(catalog: Catalog, proof: Proof) -> str:
@@ -45,8 +45,10 @@ def _row(row: Row) -> str:
     kind = kind_of(row.path)
     if kind and kind.limits:
         checks += f"<br>Not proven here: {escape(kind.limits)}"
-    boots = ", ".join(f"<code>{escape(record.subject)}</code>" for record in row.boots) or "not booted here"
-    last = max((record.time, record.commit) for _, record in row.checks if record) if row.state != "not run" else None
+    stacks = dict.fromkeys(record.subject for record in row.boots)
+    boots = ", ".join(f"<code>{escape(stack)}</code>" for stack in stacks) or "not booted here"
+    last = max(((record.time, record.commit) for _, record in row.checks if record), default=None)
+    last = None if row.state == "not run" else last
     when = f"{last[0][:10]}, commit <code>{escape(last[1])}</code>" if last else "never"
     path = escape(row.path.removeprefix("snippets/"))
     return (
@@ -62,23 +64,28 @@ def _check(name: str, record: Record | None) -> str:
 
 
 def stacks(catalog: Catalog, proof: Proof) -> str:
-    """For each stack: its state, the images that ran, and every probe."""
+    """For each stack: its state, and for each module of tests that boots it the images that ran, and every probe."""
     parts = []
-    for record in proof.boots():
-        images = "".join(
-            f"<li><code>{escape(name)}</code>: {escape(ran)}</li>" for name, ran in sorted(record.images.items())
-        )
-        probes = "".join(
-            f"<li>{escape(_sentence(probe.name))}: {'passed' if probe.passed else 'failed'}</li>"
-            for probe in record.probes
-        )
-        parts.append(
-            f"<h3>{escape(record.subject)}</h3>"
-            f"<p>{mark(judge(record, catalog.root))} {_boot(record)}. Healthy after {record.seconds:.1f} s. "
-            f"{escape(record.tool)}. Commit <code>{escape(record.commit)}</code>.</p>"
-            f"<p>Images:</p><ul>{images}</ul><p>Probes:</p><ul>{probes}</ul>"
-        )
+    for stack in booted(proof, catalog.root):
+        parts.append(f"<h3>{escape(stack.stack)}</h3><p>{mark(stack.state)} {_passed(stack.records)}.</p>")
+        parts += [_module(catalog, name, record) for name, record in stack.modules]
     return "".join(parts) or f"<p>{mark('not run')}: no stack has booted here yet.</p>"
+
+
+def _module(catalog: Catalog, name: str, record: Record | None) -> str:
+    state = judge(record, catalog.root)
+    said = f"<p>{mark(state)} <code>{escape(name)}</code>"
+    if record is None:
+        return f"{said}</p>"
+    images = "".join(f"<li><code>{escape(n)}</code>: {escape(ran)}</li>" for n, ran in sorted(record.images.items()))
+    probes = "".join(
+        f"<li>{escape(_sentence(probe.name))}: {'passed' if probe.passed else 'failed'}</li>" for probe in record.probes
+    )
+    return (
+        f"{said}: {_passed([record])}. Healthy after {record.seconds:.1f} s. {escape(record.tool)}. "
+        f"Commit <code>{escape(record.commit)}</code>.</p>"
+        f"<p>Images:</p><ul>{images}</ul><p>Probes:</p><ul>{probes}</ul>"
+    )
 
 
 def _sentence(test: str) -> str:

@@ -63,7 +63,7 @@ def stack_folders(catalog: Catalog, name: str) -> str:
     path = f"snippets/{name}/compose.yaml"
     if path not in catalog.snippets:
         raise HandbookError(f"there is no stack {name!r}: {path} is missing")
-    used = compose.closure(compose.read(catalog.root, path), catalog.snippets)
+    used = compose.closure(compose.read(catalog.root, path, catalog.snippets), catalog.snippets)
     folders = {posixpath.dirname(file) for file in used}
     # A folder that stands inside another one of them comes along with it.
     whole = sorted(f for f in folders if not any(f.startswith(f"{other}/") for other in folders))

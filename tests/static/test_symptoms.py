@@ -1,0 +1,65 @@
+"""The page of symptoms names what tests make a stack show, word for word, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from handbook.catalog import ROOT
+from tests.boot import symptoms
+
+PAGE = ROOT / "docs" / "compose" / "troubleshooting.md"
+
+
+@pytest.mark.shows("is shown")
+def showing() -> None:
+    """Stands for a test of a stack."""
+
+
+@pytest.mark.shows("unrecognized name")
+def another() -> None: ...
+
+
+@pytest.fixture
+def module() -> ModuleType:
+    made = ModuleType("tests")
+    made.__dict__["test"] = showing
+    return made
+
+
+def test_the_page_names_the_symptoms_that_are_shown() -> None:
+    names = sorted(path.stem for path in (ROOT / "tests" / "boot").glob("test_compose_production*.py"))
+    symptoms.all_are_shown(PAGE, *(importlib.import_module(f"tests.boot.{name}") for name in names))
+
+
+@pytest.mark.negative
+@pytest.mark.parametrize(
+    ("headings", "words"),
+    [
+        ("### `is shown`\n### `is not shown`\n", "no test shows {'is not shown'}"),
+        ("", "has no symptoms"),
+        ("### `not shown`\n", "no test shows"),
+        ("### `is shown`\n### `is shown`\n", "twice"),
+        ("### is shown\n", "in backticks"),
+    ],
+)
+def test_other_pages(headings: str, words: str, tmp_path: Path, module: ModuleType) -> None:
+    (tmp_path / "page.md").write_text(f"# Page\n\n## Part\n\n{headings}\n## Next\n")
+    (tmp_path / "section.md").write_text(f"# Page\n\n## {symptoms.SECTION}\n\n{headings}\n## Next\n\n### More\n")
+    with pytest.raises(AssertionError, match=words):
+        symptoms.all_are_shown(tmp_path / "section.md", module)
+    with pytest.raises(AssertionError, match=words):
+        symptoms.all_are_shown(tmp_path / "page.md", module)
+
+
+@pytest.mark.negative
+def test_a_test_without_a_heading(tmp_path: Path, module: ModuleType) -> None:
+    other = ModuleType("others")
+    other.__dict__["test"] = another
+    (tmp_path / "page.md").write_text("### `is shown`\n")
+    symptoms.all_are_shown(tmp_path / "page.md", module)
+    with pytest.raises(AssertionError, match=r"no heading for .*unrecognized name"):
+        symptoms.all_are_shown(tmp_path / "page.md", module, other)
