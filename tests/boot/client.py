@@ -16,12 +16,13 @@ import httpx
 class Client:
     """A client of the service at `host`, whose ports 80 and 443 are `http` and `https` on 127.0.0.1.
 
-    `ca` is the certificate of the one CA that it trusts.
+    `ca` is the certificate of the one CA that it trusts, `key` what it may call the API with; an empty one is not sent.
     """
 
     http: int
     https: int
     ca: Path
+    key: str = ""
     host: str = "api.example.com"
 
     @cached_property
@@ -49,12 +50,13 @@ class Client:
     ) -> httpx.Response:
         """Send one request over a kept connection and return the answer; redirects are not followed."""
         client = self._secure if scheme == "https" else self._plain
+        authorization = {"Authorization": f"Bearer {self.key}"} if self.key and scheme == "https" else {}
         return client.request(
             method,
             path,
             params=params,
             json=content,
-            headers={**(headers or {}), "Host": host or self.host},
+            headers={**authorization, **(headers or {}), "Host": host or self.host},
             extensions={"sni_hostname": self.host},
         )
 

@@ -9,23 +9,25 @@ from typing import Any
 import pytest
 from pytest_docker.plugin import Services, get_docker_services
 
+from handbook import measured
 from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
+from handbook.memory import Watch
+from handbook.proof import modules
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import Boot, Stack, docker_version, forget_older_builds
+from handbook.stacks import Boot, Stack, docker_version
 from handbook.walkthroughs import Walkthrough
 
 from .symptoms import Symptom, marked
 
 BOOT = pytest.StashKey[Boot]()
 KEPT = pytest.StashKey[list[Boot]]()
+MEMORY = pytest.StashKey[dict[str, dict[str, int]]]()
 REPORTED = pytest.StashKey[bool]()
+WATCH = pytest.StashKey[Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "removes: takes the stack away; left out with KEEP=1")
-    config.addinivalue_line("markers", "shows(text): makes the stack show a symptom that its page names")
-
     # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C.
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -43,14 +45,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def boot(request: pytest.FixtureRequest) -> Iterator[Boot]:
     """The copy of the module's stack in an empty folder; nothing runs yet."""
     keep = bool(os.environ.get("KEEP"))
-    with Boot(Stack(request.module.STACK, Catalog()), keep=keep) as prepared:
+    with Boot(Stack(request.module.STACK, Catalog()), keep=keep) as prepared, Watch(prepared.project) as watch:
         request.node.stash[BOOT] = prepared
+        request.node.stash[WATCH] = watch
         if keep:
             request.config.stash.setdefault(KEPT, []).append(prepared)
         yield prepared
+        peaks = request.config.stash.setdefault(MEMORY, {}).setdefault(prepared.stack.name, {})
+        peaks.update({service: max(peak, peaks.get(service, 0)) for service, peak in watch.peaks.items()})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    module = item.getparent(pytest.Module)
+    watch = module.stash.get(WATCH, None) if module else None
+    if watch and item.get_closest_marker("fills"):
+        with watch.looking_away():
+            return (yield)
+    return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for stack, peaks in config.stash.get(MEMORY, {}).items():
+        said = ", ".join(f"{service} {peak / 2**20:.0f}" for service, peak in sorted(peaks.items()))
+        terminalreporter.write_line(f"memory that stack {stack} needed, in MB: {said or 'can not be seen here'}")
+        if peaks:
+            measured.saw_memory(stack, peaks)
     for kept in config.stash.get(KEPT, []):
         terminalreporter.section(f"stack {kept.stack.name}")
         terminalreporter.write_line(kept.addresses())
@@ -103,7 +123,9 @@ def walk(request: pytest.FixtureRequest, boot: Boot, docker_services: Services) 
     name = f"{boot.stack.folder}/walkthrough.sh"
     with Walkthrough(boot.folder / "walkthrough.sh", cwd=boot.folder, env=boot.env, name=name) as walkthrough:
         yield walkthrough
-        left = [step.name for step in walkthrough.steps if step.name not in walkthrough.results]
+        # One module tells the whole story of a stack; others that boot it stop where they have what they need.
+        story = module_name(request.node.nodeid) == modules(ROOT, boot.stack.name)[0]
+        left = [step.name for step in walkthrough.steps if story and step.name not in walkthrough.results]
         whole = not request.config.stash[RESULTS].modules[module_name(request.node.nodeid)].left_out
         assert not (left and whole and not request.session.testsfailed), f"{name}: no test ran {', '.join(left)}"
 
@@ -112,8 +134,6 @@ def walk(request: pytest.FixtureRequest, boot: Boot, docker_services: Services) 
 def started(boot: Boot, walk: Walkthrough, boots: Any) -> Boot:
     """The stack as the walkthrough starts it; says in the proof what ran."""
     walk.until("start-it")
-    for service in boot.stack.dockerfiles:
-        forget_older_builds(boot.built_image(service))
     boots(
         boot.stack.name,
         tool=f"docker {docker_version()}",

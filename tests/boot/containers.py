@@ -1,6 +1,7 @@
 """The containers of a booted stack, and what `docker inspect` must show of them. Each probe raises AssertionError."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,12 @@ def outputs(boot: Boot, service: str) -> Iterator[str]:
     """What each container of a service has written to stdout."""
     for container in boot.containers(service):
         yield tools.run(["docker", "logs", container["Id"]]).stdout
+
+
+def service_of(container: Container) -> str:
+    """The Compose service that it is a container of."""
+    name: str = container["Config"]["Labels"]["com.docker.compose.service"]
+    return name
 
 
 def said(container: Container) -> str:
@@ -69,21 +76,30 @@ def is_limited(container: Container) -> None:
 def comes_back(container: Container) -> None:
     """What serves is restarted after a crash and after the host; what ran once is not run again by itself."""
     policy = container["HostConfig"]["RestartPolicy"]["Name"]
-    expected = "no" if container["Config"]["Labels"]["com.docker.compose.service"] == "migrations" else "unless-stopped"
+    expected = "no" if service_of(container) == "migrations" else "unless-stopped"
     assert policy == expected, f"{named(container)}: restart {policy}"
 
 
-def has_room(container: Container) -> None:
-    """Open files for what holds connections, shared memory for what builds an index in parallel."""
-    service, host = container["Config"]["Labels"]["com.docker.compose.service"], container["HostConfig"]
-    if service in ("nginx", "service"):
-        files = [limit["Soft"] for limit in host["Ulimits"] or [] if limit["Name"] == "nofile"]
-        assert files, f"{named(container)}: no limit for open files, so it is the engine's"
-        # The default of engine 29.
-        assert files[0] > 1024, f"{named(container)}: {files[0]} open files"
-    if service == "postgres":
+def has_open_files(container: Container) -> None:
+    files = [limit["Soft"] for limit in container["HostConfig"]["Ulimits"] or [] if limit["Name"] == "nofile"]
+    assert files, f"{named(container)}: no limit for open files, so it is the engine's"
+    # The default of engine 29.
+    assert files[0] > 1024, f"{named(container)}: {files[0]} open files"
+
+
+def has_shared_memory(container: Container) -> None:
+    """For an index that Postgres builds in parallel."""
+    size = container["HostConfig"]["ShmSize"]
+    if service_of(container) == "postgres":
         # Docker's default.
-        assert host["ShmSize"] > 64 * 1024**2, f"{named(container)}: {host['ShmSize']} bytes of shared memory"
+        assert size > 64 * 1024**2, f"{named(container)}: {size} bytes of shared memory"
+
+
+def keeps_nothing_nameless(container: Container) -> None:
+    """A volume that an image asks for and nobody names stays behind, and the next container gets another one."""
+    mounts = [mount for mount in container["Mounts"] if mount["Type"] == "volume"]
+    nameless = [mount["Destination"] for mount in mounts if re.fullmatch(r"[0-9a-f]{64}", mount["Name"])]
+    assert not nameless, f"{named(container)}: nameless volumes at {nameless}"
 
 
 def logs_rotate(container: Container) -> None:
@@ -103,7 +119,7 @@ def holds_no_secret(container: Container, secrets: Iterable[str]) -> None:
 
 def only_nginx_is_published(containers: Iterable[Container]) -> None:
     published = {
-        container["Config"]["Labels"]["com.docker.compose.service"]
+        service_of(container)
         for container in containers
         if any((container["HostConfig"]["PortBindings"] or {}).values())
     }

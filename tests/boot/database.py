@@ -19,8 +19,9 @@ def sql(boot: Boot, statement: str) -> str:
 
 
 @contextmanager
-def held_table(boot: Boot) -> Iterator[Callable[[], None]]:
+def held_table(boot: Boot, *, against_readers: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the table of documents against writers until the yielded function is called, at the latest until the end."""
+    mode, lock = ("ACCESS EXCLUSIVE", "AccessExclusiveLock") if against_readers else ("SHARE", "ShareLock")
     psql = subprocess.Popen(
         ["docker", "exec", "--interactive", f"{boot.project}-postgres-1", *PSQL],
         env={**os.environ, **boot.env},
@@ -29,9 +30,9 @@ def held_table(boot: Boot) -> Iterator[Callable[[], None]]:
         text=True,
     )
     assert psql.stdin
-    psql.stdin.write("BEGIN; LOCK TABLE documents IN SHARE MODE;\n")
+    psql.stdin.write(f"BEGIN; LOCK TABLE documents IN {mode} MODE;\n")
     psql.stdin.flush()
-    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'documents'::regclass AND mode = 'ShareLock' AND granted"
+    locks = f"SELECT count(*) FROM pg_locks WHERE relation = 'documents'::regclass AND mode = '{lock}' AND granted"
 
     def release() -> None:
         psql.communicate("COMMIT;\n", timeout=30)

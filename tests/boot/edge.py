@@ -39,6 +39,33 @@ def deep_health_is_inside_only(client: Client) -> None:
         assert "application/json" not in answer.headers["content-type"], path
 
 
+def metrics_are_inside_only(client: Client) -> None:
+    for path in ("/metrics", "/metrics/", "/metrics/anything"):
+        answer = client.get(path)
+        assert answer.status_code == 404, f"{path} answers {answer.status_code}"
+        assert "application/json" not in answer.headers["content-type"], path
+
+
+def a_key_is_needed(client: Client) -> None:
+    """Neither without one, nor with another one, nor with the right one under another scheme."""
+    nobody = Client(client.http, client.https, client.ca)
+    for value in ("", "Bearer", f"Bearer {client.key}x", f"Basic {client.key}", client.key):
+        answer = nobody.get("/v1/search?q=anything", headers={"Authorization": value} if value else {})
+        scheme = value.partition(" ")[0] if " " in value else "no scheme"
+        assert answer.status_code == 401, f"with {scheme}: {answer.status_code}"
+        assert answer.headers["www-authenticate"].startswith("Bearer"), f"with {scheme}"
+        assert client.key not in answer.text
+
+
+def long_answers_are_compressed(client: Client) -> None:
+    """And short ones are not."""
+    assert client.store(f"Compressed on the way: {'again and again ' * 100}")
+    for path, encoding in (("/v1/search?q=compressed", "gzip"), ("/version", "")):
+        answer = client.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200, path
+        assert answer.headers.get("content-encoding", "") == encoding, f"{path}: {answer.headers}"
+
+
 def certificate_verifies(client: Client) -> None:
     """The private CA and nobody else vouches for the host's certificate."""
     try:
@@ -50,6 +77,14 @@ def certificate_verifies(client: Client) -> None:
     except ssl.SSLCertVerificationError:
         return
     raise AssertionError("verifies without the stack's own CA")
+
+
+def serial_number(client: Client) -> str:
+    """Of the certificate that is shown."""
+    with client.handshake() as connection:
+        certificate = connection.getpeercert()
+    assert certificate
+    return str(certificate["serialNumber"])
 
 
 def current_tls_is_spoken(client: Client) -> None:
@@ -186,6 +221,22 @@ def odd_requests_are_logged(client: Client, logs: Callable[[str], list[dict[str,
     at_nginx = line_of(logs, "nginx", answer.headers["x-request-id"])
     assert at_nginx["path"] == "/odd/%C3%BC", at_nginx
     wait_for(lambda: any(line.get("status") is None for line in logs("nginx")), "a line of the unfinished one", 5)
+
+
+def only_what_is_safe_is_sent_again(gone: Client) -> None:
+    """To another replica, which here knows no such path. What was sent and may change something is not sent twice.
+
+    `gone` is a client of an nginx that has GONE's two addresses.
+    """
+    for method, path, status in (
+        ("GET", "/hangs-up", 404),
+        ("GET", "/refuses", 404),
+        ("POST", "/refuses", 404),
+        ("POST", "/hangs-up", 503),
+    ):
+        answer = gone.request(method, path, content={} if method == "POST" else None)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+    is_problem_of_nginx(answer, 503)
 
 
 def client_and_scheme_arrive(client: Client, logs: Callable[[str], list[dict[str, Any]]]) -> None:

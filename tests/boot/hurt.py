@@ -1,6 +1,7 @@
 """Does to a booted stack what goes wrong in real life, and returns what one sees of it."""
 
 import contextlib
+import copy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from handbook import tools
 from handbook.stacks import Boot
 
 from .client import wait_for
+from .operate import operate
 from .prepared import prepare
 
 # The kernel is told to take the worker first. It may take what asks for the memory, too, when that asks on too fast.
@@ -38,9 +40,9 @@ commonName = supplied
 """
 
 
-def start(boot: Boot, *options: str) -> str:
+def start(boot: Boot, *options: str, last: tuple[str, ...] = ()) -> str:
     """Start the stack as its walkthrough does, which has to fail, and return what is printed."""
-    command = ["docker", "compose", *options, "up", "--detach", "--wait", "--wait-timeout", "120"]
+    command = ["docker", "compose", *options, "up", "--detach", "--wait", "--wait-timeout", "120", *last]
     started = tools.run(command, cwd=boot.folder, env=boot.env, timeout=120)
     assert started.returncode, "it starts"
     return started.stdout + started.stderr
@@ -117,6 +119,7 @@ def expired_certificate(boot: Boot, folder: Path) -> Path:
         made = tools.run(["openssl", *command], cwd=folder)
         assert made.returncode == 0, made.stderr
     (folder / "tls.key").chmod(0o444)
+    folder.chmod(0o755)
     return folder
 
 
@@ -166,3 +169,21 @@ def curl(boot: Boot, *arguments: str) -> str:
     )
     assert ran.returncode, f"curl succeeds: {ran.stdout}"
     return ran.stdout + ran.stderr
+
+
+def lonely_worker(boot: Boot) -> tuple[str, str]:
+    """Start a worker under a project of its own, where there is no broker; then start one, and see it healthy.
+
+    Returns what starting the worker alone prints, and what its health check says.
+    """
+    lonely = copy.copy(boot)
+    lonely.project = f"{boot.project}-lonely"
+    lonely.env = {**boot.env, "COMPOSE_PROJECT_NAME": lonely.project}
+    try:
+        printed = start(lonely, last=("--no-deps", "worker"))
+        said = operate(lonely, "see-what-the-health-checks-say")
+        lonely.compose("up", "--detach", "--no-deps", "broker")
+        wait_for(lambda: "worker-1 healthy" in operate(lonely, "see-what-the-health-checks-say"), "it is healthy", 90)
+    finally:
+        tools.run(["docker", "compose", "down", "--volumes", "--timeout=1"], cwd=lonely.folder, env=lonely.env)
+    return printed, said

@@ -9,9 +9,9 @@ from typing import Any
 from handbook.stacks import HOST
 
 
-def prepare(folder: Path, host: str = HOST, *, path: str = "") -> subprocess.CompletedProcess[str]:
+def prepare(folder: Path, host: str = HOST, *task: str, path: str = "") -> subprocess.CompletedProcess[str]:
     """Run the script of `folder` with bash for a host; `path` takes the place of the PATH."""
-    script = [shutil.which("bash") or "bash", "prepare.sh", host]
+    script = [shutil.which("bash") or "bash", "prepare.sh", host, *task]
     environment = {**os.environ, "PATH": path or os.environ["PATH"]}
     return subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -26,6 +26,19 @@ ECHOING: Changes = {
 }
 """Nothing is different but one address, behind which the echo stands."""
 
+HANGS_UP = "server { listen 127.0.0.1:9001; return 444; }"
+GONE: Changes = {
+    "nginx.conf": {
+        "location / {": "location = /hangs-up { proxy_pass http://127.0.0.1:9001; }\n"
+        "        location = /refuses { proxy_pass http://127.0.0.1:9002; }\n        location / {",
+        "    # Names that are not ours": f"    {HANGS_UP}\n\n    # Names that are not ours",
+    }
+}
+"""At two more addresses stand replicas that have just gone: one hangs up on each request, one lets nobody connect."""
+
+INSISTENT: Changes = {**GONE, "again.conf": {"default 0;": "default 1;"}}
+"""The same, and every request is sent again."""
+
 HASTY: Changes = {"timeouts.conf": {"proxy_read_timeout 35s": "proxy_read_timeout 300ms"}}
 """Waits less for the service than the service for the database."""
 
@@ -33,14 +46,16 @@ BROKEN: Changes = {
     "nginx.conf": {
         **ECHOING["nginx.conf"],
         "return 444;": "return 200 hello;",
-        "ssl_reject_handshake on;": "ssl_certificate /run/secrets/tls_certificate;"
-        " ssl_certificate_key /run/secrets/tls_key;",
+        "ssl_reject_handshake on;": "ssl_certificate /run/tls/tls.crt; ssl_certificate_key /run/tls/tls.key;",
         "return 308 https://api.example.com$request_uri;": "return 302 https://api.example.com/;",
         "location /health {\n            return 404;": "location /health {\n            proxy_pass http://service;",
+        "location /metrics {\n            return 404;": "location /metrics {\n            proxy_pass http://service;",
+        "location /v1/ {": "location /v1/ {\n            if ($http_authorization !~ ^Bearer.) { return 200; }",
         "http2 on;": "http2 off;",
-        "client_max_body_size 1m;": "client_max_body_size 9m;",
+        "client_max_body_size 1m;": "client_max_body_size 500k;",
         "location = /health/ready {\n            proxy_pass http://service": "location = /health/ready { return 200 up",
     },
+    "gzip.conf": {"gzip on;": "gzip off;"},
     "tls.conf": {"TLSv1.2 TLSv1.3": "TLSv1.1 TLSv1.2", "ssl_ciphers ": "ssl_ciphers ALL:@SECLEVEL=0:"},
     "headers.conf": {" always;": ";"},
     "forwarded.conf": {
@@ -51,6 +66,9 @@ BROKEN: Changes = {
 NOTICED = (
     (edge.live_and_ready_are_green, "/health/ready: up"),
     (edge.deep_health_is_inside_only, "/health/deep answers 200"),
+    (edge.metrics_are_inside_only, "/metrics answers 200"),
+    (edge.a_key_is_needed, "with no scheme: 200"),
+    (edge.long_answers_are_compressed, "/v1/search"),
     (edge.current_tls_is_spoken, "no handshake with TLSv1_3"),
     (edge.old_tls_is_refused, "succeeds with TLS 1.1"),
     (edge.weak_ciphers_are_refused, "succeeds with a CBC cipher"),
@@ -60,7 +78,7 @@ NOTICED = (
     (edge.unknown_names_get_no_handshake, "succeeds with the name 'evil.example'"),
     (edge.unknown_hosts_get_nothing_behind_a_handshake, "evil.example gets an answer"),
     (edge.security_headers_are_on_every_answer, "/health/deep"),
-    (edge.bodies_are_limited, "422"),
+    (edge.bodies_are_limited, "413"),
     (edge.upstream_gets_nothing_forged, "x-forwarded-port"),
 )
 """Each probe with the words by which it has to notice BROKEN."""
@@ -87,8 +105,7 @@ def second_nginx(boot: Boot, client: Client, changes: Changes, tls: Path | None 
     mounts = {
         folder / "nginx.conf": "/etc/nginx/nginx.conf",
         folder / "shared": "/etc/nginx/shared",
-        pair / "tls.crt": "/run/secrets/tls_certificate",
-        pair / "tls.key": "/run/secrets/tls_key",
+        pair: "/run/tls",
     }
     volumes = [f"--volume={source}:{target}:ro" for source, target in mounts.items()]
     image = boot.containers("nginx")[0]["Config"]["Image"]
@@ -103,7 +120,7 @@ def second_nginx(boot: Boot, client: Client, changes: Changes, tls: Path | None 
         begun = tools.run(["docker", "start", container])
         assert begun.returncode == 0, begun.stderr
         ports = [tools.run(["docker", "port", container, port]).stdout.rpartition(":")[2] for port in ("8080", "8443")]
-        changed = Client(int(ports[0]), int(ports[1]), client.ca)
+        changed = Client(int(ports[0]), int(ports[1]), client.ca, client.key)
         scheme = "http" if tls else "https"
         wait_for(lambda: changed.get("/version", scheme=scheme).status_code < 400, "the second nginx serves", 10)
         yield changed

@@ -1,10 +1,12 @@
 """The symptoms that a page names, and what a test shows of them.
 
-A page's section "When it goes wrong" has one heading a symptom, which holds the text that one sees. A test that makes
-the stack show it is marked `@pytest.mark.shows("the text")` and hands what it saw to `symptom.is_in`.
+A page's section "When it goes wrong", or a whole page that has none, has one heading of the third level a symptom,
+which holds the text that one sees. A test that makes the stack show it is marked `@pytest.mark.shows("the text")` and
+hands what it saw to `symptom.is_in`.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -28,29 +30,40 @@ class Symptom:
 
 
 def headings(page: Path) -> list[str]:
-    """The headings in the page's section, as written."""
+    """The headings of symptoms on the page, as written."""
     text = f"\n{page.read_text(encoding='utf-8')}\n## "
     section = text.partition(f"\n## {SECTION}\n")[2].partition("\n## ")[0]
-    return [line for line in section.splitlines() if line.startswith("#")]
+    return [line for line in (section or text).splitlines() if line.startswith("###")]
 
 
 def named(page: Path) -> list[str]:
     """The texts in these headings, in order. Raises AssertionError for a heading without one."""
     found = [(heading, _HEADING.fullmatch(heading)) for heading in headings(page)]
     wrong = [heading for heading, match in found if not match]
-    assert not wrong, f"{page.name}: a heading of {SECTION!r} is the text that one sees, in backticks: {wrong}"
+    assert not wrong, f"{page.name}: the heading of a symptom is the text that one sees, in backticks: {wrong}"
     return [match["text"] for _, match in found if match]
 
 
-def shown(module: ModuleType) -> list[str]:
-    """The texts that the tests of a module are marked with."""
-    marks = (mark for test in vars(module).values() for mark in getattr(test, "pytestmark", ()))
-    return [mark.args[0] for mark in marks if mark.name == "shows"]
+def shown(module: ModuleType | type) -> list[str]:
+    """The texts that the tests of a module are marked with, those in its classes and single parameters included."""
+    found = []
+    for name, test in vars(module).items():
+        if isinstance(test, type) and name.startswith("Test"):
+            found += shown(test)
+        found += [mark.args[0] for mark in _marks(test) if mark.name == "shows"]
+    return found
 
 
-def all_are_shown(page: Path, module: ModuleType) -> None:
-    """The page names each symptom once, and the module has a test for each and for no other."""
-    on_page, in_tests = named(page), set(shown(module))
+def _marks(test: object) -> Iterator[pytest.Mark]:
+    for mark in getattr(test, "pytestmark", ()):
+        yield mark
+        if mark.name == "parametrize":
+            yield from (of_one for value in mark.args[1] for of_one in getattr(value, "marks", ()))
+
+
+def all_are_shown(page: Path, *modules: ModuleType) -> None:
+    """The page names each symptom once, and the modules together have a test for each and for no other."""
+    on_page, in_tests = named(page), {text for module in modules for text in shown(module)}
     assert len(set(on_page)) == len(on_page), f"{page.name} names a symptom twice"
     assert on_page, f"{page.name} has no symptoms"
     assert not set(on_page) - in_tests, f"{page.name}: no test shows {set(on_page) - in_tests}"

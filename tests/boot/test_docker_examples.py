@@ -71,6 +71,11 @@ secrets:
     file: secrets/pair
 """
 }
+TLS = NGINX.replace("/run/secrets/pair", "/run/tls/pair.pem")
+TLS_STACK = {
+    "compose.yaml": NGINX_STACK["compose.yaml"].replace("      - ./parts", "      - ./tls:/run/tls:ro\n      - ./parts")
+}
+REDIS_STACK = {"compose.yaml": "services: {cache: {image: 'redis:8.2.10-bookworm'}}\n"}
 POSTGRES_STACK = {"compose.yaml": "services: {db: {image: 'pgvector/pgvector:0.8.1-pg18-trixie'}}\n"}
 
 SERVICE = {
@@ -99,6 +104,10 @@ def migration(upgrade: str, downgrade: str, rule: str, line: int) -> Example:
     name = "service/migrations/versions/example.py"
     return Example(name, MIGRATION.format(upgrade, downgrade), rule, line, beside=SERVICE)
 
+
+SOURCE = "Types: deb\nURIs: https://a.example\nSuites: trixie\nComponents: stable\nSigned-By: /etc/apt/keyrings/a.asc\n"
+RULES = "*filter\n:MORE - [0:0]\n-A MORE -p tcp -m conntrack --ctorigdstport 80 -j RETURN\n-A MORE -j DROP\nCOMMIT\n"
+UNIT = "[Unit]\nDescription=x\nBefore=docker.service\n\n[Service]\nType=oneshot\nExecStart=/usr/bin/true\n"
 
 EXAMPLES: dict[str, list[Example]] = {
     "compose_config": [
@@ -143,6 +152,9 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "nginx_t": [
         Example("nginx.conf", NGINX.format("return 204;"), beside=NGINX_STACK),
+        # A folder that a script makes on the host stands in no repository.
+        Example("nginx.conf", TLS.format("return 204;"), beside=TLS_STACK),
+        Example("nginx.conf", TLS.format("listn 80;"), "emerg", 14, beside=TLS_STACK),
         Example("nginx.conf", NGINX.format("listen 8444 ssl http2;"), "warn", 14, beside=NGINX_STACK),
         Example("nginx.conf", NGINX.format("listn 80;"), "emerg", 14, beside=NGINX_STACK),
         Example("nginx.conf", NGINX.format("return 204"), "emerg", 15, beside=NGINX_STACK),
@@ -170,6 +182,12 @@ EXAMPLES: dict[str, list[Example]] = {
             beside=NGINX_STACK | {"nginx.conf": NGINX.format("return 204;")},
         ),
     ],
+    "redis_server": [
+        Example("redis/good.conf", '# why\nmaxmemory 8mb\nsave ""\naclfile /run/secrets/acl\n', beside=REDIS_STACK),
+        Example("redis/unknown.conf", "maxmemory 8mb\nmaxmemori 8mb\n", "config", 2),
+        Example("redis/value.conf", "# why\nmaxmemory-policy lru\n", "config", 2),
+        Example("redis/quotes.conf", 'save "\n', "config", 1),
+    ],
     "sql": [
         Example("good.sql", "CREATE TABLE a (b int);\nSELECT * FROM a;\n", beside=POSTGRES_STACK),
         Example("table.sql", "SELECT 1;\nSELECT * FROM nothing;\n", "error", 2),
@@ -192,6 +210,41 @@ EXAMPLES: dict[str, list[Example]] = {
         migration("op.execute('CREATE SEQUENCE more')", "pass", "downgrade", 0),
         Example("service/migrations/versions/deep/example.py", MIGRATION, "unread", 0, beside=SERVICE),
         Example("service/migrations/script.py.mako", "${nothing.at.all}\n", "template", 0, beside=SERVICE),
+    ],
+    "apt_sources": [
+        Example("a.sources", SOURCE),
+        Example("a.sources", f"# why\n{SOURCE}\n{SOURCE.replace('trixie', 'bookworm')}"),
+        Example("a.sources", SOURCE.replace("Types: deb", "Types: debb"), "apt", 0),
+        Example("a.sources", SOURCE.replace("Suites: trixie\n", ""), "apt", 0),
+        Example("a.sources", SOURCE.replace("/etc/apt/keyrings/a.asc", "a.asc"), "apt", 0),
+        Example("a.sources", f"{SOURCE}Enabled: no\n", "empty", 0),
+        # apt takes these without a word.
+        Example("a.sources", SOURCE.replace("Signed-By", "Signd-By"), "signed-by", 1),
+        Example("a.sources", SOURCE.replace("/etc/apt/keyrings/", "/etc/apt/trusted.gpg.d/"), "signed-by", 5),
+        Example("a.sources", SOURCE.replace("https:", "http:"), "https", 2),
+        Example("a.sources", f"{SOURCE}\n{SOURCE.replace('https:', 'http:')}", "https", 8),
+    ],
+    "sysctl": [
+        Example("a.conf", "# why\nvm.overcommit_memory = 1\n"),
+        Example("a.conf", "vm.overcomit_memory = 1\n", "sysctl", 0),
+        Example("a.conf", "vm.overcommit_memory = 1\nvm.swappiness\n", "sysctl", 2),
+        Example("a.conf", "# why\n", "empty", 0),
+    ],
+    "iptables": [
+        Example("a.rules", RULES),
+        Example("a.rules", RULES.replace("ctorig", "ctor1g"), "iptables", 3),
+        Example("a.rules", RULES.replace("DROP", "DRPO"), "ip6tables", 5),
+        Example("a.rules", RULES.replace("-A MORE -j", "-A MROE -j"), "iptables", 4),
+        Example("a.rules", RULES.replace("COMMIT\n", ""), "iptables", 5),
+        Example("a.rules", RULES.replace("-p tcp", "-p tcp -s 192.0.2.1"), "ip6tables", 3),
+        Example("a.rules", "*filter\nCOMMIT\n", "empty", 0),
+    ],
+    "systemd": [
+        Example("a.service", UNIT),
+        Example("a.service", UNIT.replace("Before", "Befor"), "unit", 3),
+        Example("a.service", UNIT.replace("bin/true", "bin/tru"), "unit", 0),
+        Example("a.service", UNIT.replace("ExecStart=/usr/bin/true\n", ""), "unit", 0),
+        Example("a.service", UNIT.replace("oneshot", "oneshoot"), "unit", 6),
     ],
 }
 
@@ -217,6 +270,7 @@ def test_a_docker_that_says_nothing_and_ends_with_0(
 
 
 def test_no_file_is_called_unread_while_the_main_one_does_not_load(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     main = Example("nginx.conf", NGINX.format("include parts/a.conf; listn 80;"), beside=NGINX_STACK)
     (path,) = write(tmp_path, [main])
     folder = path.removesuffix("/nginx.conf")

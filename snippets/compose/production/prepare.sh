@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Makes what the stack needs and no repository may hold: passwords, a private CA, and a certificate
+# Makes what the stack needs and no repository may hold: passwords, keys, a private CA, and a certificate
 # for the host name. What is there already is kept.
 #
-#   ./prepare.sh HOST     HOST is the name in nginx.conf
+#   ./prepare.sh HOST          HOST is the name in nginx.conf
+#   ./prepare.sh HOST renew    makes a new certificate; `docker compose exec nginx nginx -s reload` takes it
 set -euo pipefail
 umask 077
 
 host=${1:-}
 host=${host,,}
+task=${2:-}
 
 fail() {
   printf 'prepare.sh: %s\n' "$*" >&2
@@ -18,6 +20,7 @@ fail() {
 label='[a-z0-9-]{0,61}[a-z0-9]'
 [[ $host =~ ^([a-z0-9]($label)?\.)*[a-z]($label)?$ ]] ||
   fail "'$host' is not a host name; run: ./prepare.sh HOST, with the name in nginx.conf"
+[[ $task =~ ^(renew)?$ ]] || fail "'$task' is not known; run: ./prepare.sh $host, or: ./prepare.sh $host renew"
 command -v openssl >/dev/null || fail "openssl is not installed; run: apt-get install openssl"
 if ((EUID == 0)); then
   as_root=()
@@ -31,7 +34,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 mkdir -p secrets
 [[ -e secrets/.gitignore ]] || printf '*\n' >secrets/.gitignore
 # The users of the containers read these files, whatever umask they were copied under.
-"${as_root[@]}" chmod -R go+rX nginx.conf ../../nginx ../../postgres
+"${as_root[@]}" chmod -R go+rX nginx.conf ../../nginx ../../postgres ../../redis
 # Everything is made in here and moved when it is complete, so an interrupted run leaves nothing half done.
 work=$(mktemp -d secrets/.new.XXXXXX)
 trap 'rm -rf "$work"' EXIT
@@ -43,13 +46,18 @@ give() {
   "${as_root[@]}" chmod "$2" "$3"
 }
 
+# is_there NAME [SOURCE]: it is there, and not older than what it is made from.
 is_there() {
-  [[ -e secrets/$1 ]] && printf 'kept  secrets/%s\n' "$1"
+  [[ -e secrets/$1 && ! (-n ${2:-} && secrets/$2 -nt secrets/$1) ]] && printf 'kept  secrets/%s\n' "$1"
 }
 
 publish() {
   mv "$work/$1" "secrets/$1"
   printf 'made  secrets/%s\n' "$1"
+}
+
+hash_of() {
+  "${as_root[@]}" cat "secrets/$1" | tr -d '\n' | sha256sum | cut --delimiter=' ' --fields=1
 }
 
 # is_right FOLDER: the certificate in it has its key, is for the host, is valid today, and the CA vouches for it.
@@ -58,21 +66,39 @@ is_right() {
     openssl verify -CAfile secrets/ca/ca.crt -verify_hostname "$host" "$1/tls.crt" >/dev/null 2>&1
 }
 
-password() {
-  openssl rand -base64 36 | tr '+/' '-_' >"$work/$1"
-}
+# The containers' users: 10001 service, worker and beat; 999 Postgres, the backup, and Redis. The key of the API is for
+# whoever runs this. A real provider has given you a key: put it into the file.
+# Whoever loses backup_password has no backups any more: keep a copy elsewhere.
+while read -r name owner mode; do
+  is_there "$name" && continue
+  openssl rand -base64 36 | tr '+/' '-_' >"$work/$name"
+  give "$owner" "$mode" "$work/$name"
+  publish "$name"
+done <<USERS
+database_password 10001:999 0440
+postgres_password 999:999 0400
+cache_password 10001:10001 0400
+broker_password 10001:10001 0400
+provider_api_key 10001:10001 0400
+backup_password 999:999 0400
+api_key $EUID 0600
+USERS
 
-if ! is_there database_password; then
-  password database_password
-  # The service (10001) reads it, and once Postgres (999), which makes the role.
-  give 10001:999 0440 "$work/database_password"
-  publish database_password
-fi
+# Redis knows the hash of the password. Without one a client may do nothing but PING, as the health check does.
+for name in cache broker; do
+  is_there "$name.acl" "${name}_password" && continue
+  printf 'user %s\n' "default on nopass resetkeys resetchannels -@all +ping" \
+    "assistant on #$(hash_of "${name}_password") ~* &* +@all -@admin -@dangerous" >"$work/$name.acl"
+  give 999:999 0400 "$work/$name.acl"
+  publish "$name.acl"
+done
 
-if ! is_there postgres_password; then
-  password postgres_password
-  give 999:999 0400 "$work/postgres_password"
-  publish postgres_password
+# A line for each key; other clients' lines stay.
+if ! is_there api_keys api_key; then
+  [[ ! -e secrets/api_keys ]] || "${as_root[@]}" sed '/^operator:/d' secrets/api_keys >"$work/api_keys"
+  printf 'operator:%s\n' "$(hash_of api_key)" >>"$work/api_keys"
+  give 10001:10001 0400 "$work/api_keys"
+  publish api_keys
 fi
 
 if ! is_there ca; then
@@ -88,10 +114,9 @@ if ! is_there ca; then
   publish ca
 fi
 
-# To renew it: remove secrets/tls, run `./prepare.sh HOST`, then `docker compose up --detach --force-recreate nginx`.
-if is_there tls; then
+if [[ $task != renew ]] && is_there tls; then
   is_right secrets/tls ||
-    fail "secrets/tls lacks a file, has expired, or is not for $host; remove secrets/tls and run this again"
+    fail "secrets/tls lacks a file, has expired, or is not for $host; run: ./prepare.sh $host renew"
 else
   mkdir "$work/tls"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -sha256 -days 365 \
@@ -104,7 +129,11 @@ else
     -keyout "$work/tls/tls.key" -out "$work/tls/tls.crt" 2>"$work/log" || fail "$(<"$work/log")"
   is_right "$work/tls" ||
     fail "secrets/ca is not for $host; remove secrets/ca and run this again, then clients have to trust the new CA"
-  chmod 0444 "$work/tls/tls.crt"
   give 101:101 0400 "$work/tls/tls.key"
-  publish tls
+  chmod 0444 "$work/tls/tls.crt"
+  # nginx looks into this folder: it has to stay the same one, and the files in it change.
+  mkdir -p secrets/tls
+  chmod 0755 secrets/tls
+  mv "$work"/tls/* secrets/tls
+  printf 'made  secrets/tls\n'
 fi

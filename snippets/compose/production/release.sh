@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Puts another version into service while the old one serves on.
+#
+#   ./release.sh VERSION      saves the database, builds the image if it is not there, migrates, replaces the containers
+#   ./release.sh --rollback   takes the version before again; the database stays as the migrations have left it
+#
+# When something fails, what is new is removed, the old containers serve on, and it ends with 1. The version that runs
+# can be released again: that takes changed settings and secrets.
+set -euo pipefail
+
+say() {
+  printf 'release.sh: %s\n' "$*"
+}
+
+fail() {
+  say "$*" >&2
+  exit 1
+}
+
+# Ctrl-C reaches this script and not the command, which ends before anything is taken back.
+whole() {
+  setsid --wait "$@"
+}
+
+[[ $# == 1 && $1 =~ ^(--rollback|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$ ]] ||
+  fail "run: ./release.sh VERSION, such as 1.1.0, or: ./release.sh --rollback"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+exec {lock}<compose.yaml
+flock --nonblock "$lock" || fail "another release is running; wait for its end"
+
+# What runs
+read -r -d '' -a old <<<"$(docker compose ps --quiet service)" || true
+((${#old[@]})) || fail "no replica runs; start the stack with: docker compose up --detach --wait"
+image=$(docker inspect --format '{{.Config.Image}}' "${old[0]}")
+current=${image##*:}
+project=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "${old[0]}")
+# nginx is in it: a replica gets requests by it.
+network=$(docker network ls --quiet \
+  --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.network=app)
+
+# What is to run: for Compose, the environment comes before .env.
+VERSION=$1
+if [[ $1 == --rollback ]]; then
+  VERSION=$(sed -n 's/^PREVIOUS_VERSION=//p' .env 2>/dev/null) || true
+  [[ -n $VERSION ]] || fail "no version before $current is known: .env does not name one"
+  docker image inspect "${image%:*}:$VERSION" >/dev/null 2>&1 || fail "the image of $VERSION is no longer here"
+fi
+export VERSION
+replicas=$(docker compose config service |
+  awk '/^  [^ ]/ { service = $1 } service == "service:" && $1 == "replicas:" { print $2 }')
+
+built=
+workers_replaced=
+undo() {
+  local id
+  set +e
+  trap '' INT TERM
+  say "taking $VERSION away again"
+  for id in $(docker compose ps --all --quiet service); do
+    [[ " ${old[*]} " == *" $id "* ]] || whole docker rm --force "$id" >/dev/null
+  done
+  [[ -z $workers_replaced ]] || VERSION=$current whole docker compose up --detach --wait worker beat
+  # The next try builds it again.
+  [[ -z $built ]] || whole docker image rm "${image%:*}:$VERSION" >/dev/null 2>&1
+  say "$current serves on; mend what is said above and run this again"
+} >&2
+trap undo EXIT
+trap 'exit 130' INT TERM
+
+if [[ $1 != --rollback ]]; then
+  say "saving the database"
+  docker compose exec -T backup backup.sh || fail "without a backup nothing is changed"
+  if ! docker image inspect "${image%:*}:$VERSION" >/dev/null 2>&1; then
+    say "building $VERSION"
+    built=yes
+    docker compose build service || fail "the image was not built"
+  fi
+  say "migrating the database"
+  whole docker compose run --rm --no-deps -T migrations || fail "the migrations failed"
+fi
+
+say "starting $VERSION beside $current"
+whole docker compose rm --force service
+# Not with --no-deps: Compose would count that as another configuration, and the next `up` make the replicas anew.
+whole docker compose up --no-start --no-recreate --scale "service=$((${#old[@]} + ${replicas:-1}))" service
+new=()
+for id in $(docker compose ps --all --quiet service); do
+  [[ " ${old[*]} " == *" $id "* ]] || new+=("$id")
+done
+# In this network it would get requests at once, before it is healthy.
+for id in "${new[@]}"; do
+  whole docker network disconnect "$network" "$id"
+done
+whole docker start "${new[@]}" >/dev/null
+deadline=$((SECONDS + 120))
+for id in "${new[@]}"; do
+  state=
+  until [[ $state == "running healthy 0" ]]; do
+    state=$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}} {{.RestartCount}}' "$id")
+    if [[ $state != "running "@(starting|healthy)" 0" ]] || ((SECONDS > deadline)); then
+      docker logs --tail 20 "$id" >&2
+      fail "a replica of $VERSION is $state (state, health, restarts); its log stands above"
+    fi
+    sleep 0.2
+  done
+done
+
+say "replacing worker and beat when they have ended their jobs"
+workers_replaced=yes
+if ! whole docker compose up --detach --wait --wait-timeout 120 worker beat; then
+  docker compose logs --tail 20 worker beat >&2
+  fail "worker and beat of $VERSION are not both healthy; their log stands above"
+fi
+
+for id in "${new[@]}"; do
+  whole docker network connect --alias service "$network" "$id"
+done
+# nginx asks for the addresses every second (resolver in nginx.conf); then both versions serve.
+sleep 3
+
+# From here on only --rollback leads back.
+trap '' INT TERM
+trap - EXIT
+if [[ $VERSION != "$current" ]]; then
+  touch .env
+  cp --preserve .env .env.new
+  {
+    grep --invert-match --extended-regexp '^(PREVIOUS_)?VERSION=' .env || true
+    printf 'VERSION=%s\nPREVIOUS_VERSION=%s\n' "$VERSION" "$current"
+  } >.env.new
+  mv .env.new .env
+fi
+say "$VERSION serves; the replicas of $current end when their last request and stream have ended"
+whole docker stop "${old[@]}" >/dev/null
+whole docker rm "${old[@]}" >/dev/null
+say "done"

@@ -1,0 +1,155 @@
+"""Makes versions of the service in the copy of a stack, as a developer does, and runs what releases them."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handbook import tools
+from handbook.stacks import Boot
+from handbook.walkthroughs import steps
+
+SERVICE = "../../service"
+_LONGEST_SECONDS = 300
+
+
+@dataclass
+class Ran:
+    """A command that has ended: its exit code, and each line of what it printed with the time at which it came."""
+
+    began: float
+    ended: float = 0.0
+    code: int = -1
+    lines: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        return "".join(line for _, line in self.lines)
+
+    def when(self, text: str) -> float:
+        """The time at which the first line with `text` came. Raises AssertionError when there is none."""
+        for moment, line in self.lines:
+            if text in line:
+                return moment
+        raise AssertionError(f"{text!r} was not printed, but:\n{self.said}")
+
+
+def run(boot: Boot, *command: str, env: Mapping[str, str] | None = None, interrupt_at: str = "") -> Ran:
+    """Run a command where a reader stands. With `interrupt_at`, Ctrl-C is pressed at the first line with this text."""
+    ran = Ran(time.monotonic())
+    with subprocess.Popen(
+        command,
+        cwd=boot.folder,
+        env={**os.environ, **boot.env, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            ran.lines.append((time.monotonic(), line))
+            if interrupt_at and interrupt_at in line:
+                # To the whole group, as a terminal does.
+                os.killpg(process.pid, signal.SIGINT)
+                interrupt_at = ""
+        ran.code = process.wait(_LONGEST_SECONDS)
+    ran.ended = time.monotonic()
+    assert not interrupt_at, f"{interrupt_at!r} was not printed, but:\n{ran.said}"
+    return ran
+
+
+def release(boot: Boot, *arguments: str, env: Mapping[str, str] | None = None, interrupt_at: str = "") -> Ran:
+    return run(boot, "./release.sh", *arguments, env=env, interrupt_at=interrupt_at)
+
+
+def operate(boot: Boot, name: str) -> Ran:
+    """Run one paragraph of the stack's `operate.sh`, by its address."""
+    texts = {step.name: step.text for step in steps(boot.folder / "operate.sh")}
+    return run(boot, tools.find("bash"), "-euo", "pipefail", "-c", texts[name])
+
+
+def version_file(number: str) -> dict[str, str]:
+    return {"assistant/__init__.py": f'"""The version of the service."""\n\n__version__ = "{number}"\n'}
+
+
+def migration(boot: Boot, name: str, upgrade: str) -> dict[str, str]:
+    """A migration that comes after those that are there."""
+    folder = boot.folder / SERVICE / "migrations" / "versions"
+    texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
+    revisions, followed = (
+        {found for text in texts for found in re.findall(rf'^{variable} = "(.+)"$', text, re.MULTILINE)}
+        for variable in ("revision", "down_revision")
+    )
+    (head,) = revisions - followed
+    text = f"""
+        from alembic import op
+        revision = "{name}"
+        down_revision = "{head}"
+        def upgrade() -> None:
+            op.execute("{upgrade}")
+    """
+    return {f"migrations/versions/{name}.py": re.sub(r"^ {8}", "", text, flags=re.MULTILINE)}
+
+
+@contextlib.contextmanager
+def changed(boot: Boot, files: Mapping[str, str]) -> Iterator[None]:
+    """Write files of the service, given by their path below it, and put what was there before back at the end."""
+    paths = {boot.folder / SERVICE / name: text for name, text in files.items()}
+    before = {path: path.read_text(encoding="utf-8") if path.exists() else None for path in paths}
+    for path, text in paths.items():
+        path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        for path, old in before.items():
+            _put(path, old)
+
+
+def _put(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Running:
+    """Which containers run, by their service, and which image each service runs."""
+
+    ids: Mapping[str, frozenset[str]]
+    versions: Mapping[str, frozenset[str]]
+    health: Mapping[str, frozenset[str]]
+
+
+def running(boot: Boot) -> Running:
+    """What there is of replicas, worker and beat now, also of what has ended."""
+    ids: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
+    health: dict[str, set[str]] = {}
+    for name in ("service", "worker", "beat"):
+        found = boot.containers(name)
+        ids[name] = {container["Id"] for container in found}
+        versions[name] = {container["Config"]["Image"].rpartition(":")[2] for container in found}
+        health[name] = {container["State"]["Health"]["Status"] for container in found}
+    frozen = [{name: frozenset(values) for name, values in found.items()} for found in (ids, versions, health)]
+    return Running(*frozen)
+
+
+def images(boot: Boot) -> set[str]:
+    """The versions of the service's image that are there."""
+    repository = boot.built_image("service").partition(":")[0]
+    listed = tools.run(["docker", "image", "ls", "--format", "{{.Tag}}", repository])
+    return set(listed.stdout.split())
+
+
+def settings(boot: Boot) -> str:
+    """The content of `.env`, if there is one."""
+    file = boot.folder / ".env"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
