@@ -76,7 +76,7 @@ diff "$work/rows" "$work/restored" >&2 || fail "the newest backup does not have 
 # What is stored is read again, too: all of it up to a gigabyte, and of more a random gigabyte.
 restic check --quiet --read-data-subset=1G || fail "$RESTIC_REPOSITORY is damaged"
 restic forget --quiet --host=assistant --group-by='' --prune \
-  --keep-daily="$KEEP_DAILY" --keep-weekly="$KEEP_WEEKLY" --keep-monthly="$KEEP_MONTHLY"
+  --keep-within="$KEEP_WITHIN" --keep-daily="$KEEP_DAILY" --keep-weekly="$KEEP_WEEKLY" --keep-monthly="$KEEP_MONTHLY"
 
 touch /backups/verified
 printf 'backup.sh: saved and restored %s\n' "$(paste --serial --delimiters=, "$work/rows")"

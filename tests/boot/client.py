@@ -86,7 +86,7 @@ class Client:
         return [match["id"] for match in answer.json()["matches"]]
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 90, pause: float = 0.05) -> None:
     """Wait until `condition` returns something true; an AssertionError in it means not yet."""
     deadline = time.monotonic() + seconds
     while True:
@@ -97,4 +97,4 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30) ->
         except (AssertionError, httpx.TransportError) as error:
             reason = f": {error}"
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}{reason}"
-        time.sleep(0.05)
+        time.sleep(pause)

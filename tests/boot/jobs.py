@@ -1,6 +1,7 @@
 """Hands in jobs, waits for them, and counts what they have stored."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from handbook.stacks import Boot
@@ -33,10 +34,21 @@ def now(client: Client, job: Job) -> Job:
     return current
 
 
+def wait_until(client: Client, job: Job, condition: Callable[[Job], object], what: str, seconds: float = 30) -> Job:
+    """Return the job as soon as a condition holds for it. It is not asked for often, for each key has a limit."""
+    seen: list[Job] = []
+
+    def holds() -> bool:
+        seen[:] = [now(client, job)]
+        return bool(condition(seen[0]))
+
+    wait_for(holds, f"job {job['id']} {what}", seconds, pause=0.4)
+    return seen[0]
+
+
 def wait_until_done(client: Client, job: Job, seconds: float = 30) -> Job:
     """Return the job when it has ended, which has to be well."""
-    wait_for(lambda: now(client, job)["state"] not in ("queued", "running"), f"the end of job {job['id']}", seconds)
-    ended = now(client, job)
+    ended = wait_until(client, job, lambda job: job["state"] not in ("queued", "running"), "ends", seconds)
     assert (ended["state"], ended["error"], ended["done"]) == ("done", None, ended["total"]), ended
     return ended
 

@@ -98,13 +98,18 @@ def migration(boot: Boot, name: str, upgrade: str) -> dict[str, str]:
     return {f"migrations/versions/{name}.py": re.sub(r"^ {8}", "", text, flags=re.MULTILINE)}
 
 
+def write(boot: Boot, files: Mapping[str, str]) -> None:
+    """Write files of the service, given by their path below it."""
+    for name, text in files.items():
+        (boot.folder / SERVICE / name).write_text(text, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def changed(boot: Boot, files: Mapping[str, str]) -> Iterator[None]:
-    """Write files of the service, given by their path below it, and put what was there before back at the end."""
-    paths = {boot.folder / SERVICE / name: text for name, text in files.items()}
+    """Write files of the service, and put what was there before back at the end."""
+    paths = [boot.folder / SERVICE / name for name in files]
     before = {path: path.read_text(encoding="utf-8") if path.exists() else None for path in paths}
-    for path, text in paths.items():
-        path.write_text(text, encoding="utf-8")
+    write(boot, files)
     try:
         yield
     finally:

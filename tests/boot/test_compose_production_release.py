@@ -23,7 +23,20 @@ from .client import Client, wait_for
 from .database import sql
 from .load import Load, Result, add_clients, stored_texts
 from .prepared import prepare
-from .releases import Ran, Running, changed, images, migration, operate, release, run, running, settings, version_file
+from .releases import (
+    Ran,
+    Running,
+    changed,
+    images,
+    migration,
+    operate,
+    release,
+    run,
+    running,
+    settings,
+    version_file,
+    write,
+)
 
 STACK = "compose/production"
 # The whole story is one fixture.
@@ -161,7 +174,6 @@ def reload_servers(boot: Boot) -> Ran:
 def story(stack: Boot, client: Client, keys: list[str], walk: Walkthrough) -> Story:
     """All that happens under load: a version that never becomes healthy, a good one, the way back, and reloads."""
     never_healthy = {**version_file("1.1.0"), "assistant/healthcheck.py": "raise SystemExit('never healthy')\n"}
-    added = migration(stack, "added", "ALTER TABLE documents ADD COLUMN added varchar")
 
     with Load(client, keys) as load:
         story = Story(load)
@@ -173,7 +185,8 @@ def story(stack: Boot, client: Client, keys: list[str], walk: Walkthrough) -> St
             story.ran["broken"] = release(stack, "1.1.0", env=impatient(stack))
         story.look("broken", stack, client)
 
-        with changed(stack, {**version_file("1.1.0"), **added}):
+        write(stack, migration(stack, "added", "ALTER TABLE documents ADD COLUMN added varchar"))
+        with changed(stack, version_file("1.1.0")):
             story.ran["release"] = operate(stack, "release-a-version")
         story.look("release", stack, client)
 
@@ -226,7 +239,8 @@ def test_streams_outlive_the_switch(part: str, story: Story) -> None:
     assert story.load.result.streams_across(stopped) >= 1, story.load.result
 
 
-@pytest.mark.parametrize("part", PARTS)
+# A server that takes new processes does not answer until these have started: about as long as one has to wait.
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "reload"])
 def test_nobody_waits_long(part: str, story: Story) -> None:
     usual = story.load.result.between(*story.warm).slowest
     slowest = story.during(part).slowest
@@ -349,6 +363,41 @@ def runs_as(boot: Boot, before: Running, but: tuple[str, ...] = ()) -> None:
         assert (after.ids[service] != ids) == (service in but), f"{service}: {ids} before, {after.ids[service]} after"
 
 
+def test_a_version_that_lacks_a_migration(stack: Boot) -> None:
+    """The database is where no migration of this version has brought it."""
+    before, at = running(stack), sql(stack, "SELECT version_num FROM alembic_version")
+    sql(stack, "UPDATE alembic_version SET version_num = 'elsewhere'")
+    try:
+        ran = release(stack, "1.2.0")
+    finally:
+        sql(stack, f"UPDATE alembic_version SET version_num = '{at}'")
+    assert ran.code == 1
+    assert "Can't locate revision identified by 'elsewhere'" in ran.said
+    runs_as(stack, before)
+
+
+def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
+    """The same version again: all containers are replaced or restarted, and nothing else is done."""
+    before, was, kept = running(stack), version(client), settings(stack)
+    worker = stack.containers("worker")[0]["State"]["StartedAt"]
+    file = stack.folder / "service.env"
+    text = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(text.replace("LOG_LEVEL=info", "LOG_LEVEL=warning"), encoding="utf-8")
+        ran = release(stack, was)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert ran.code == 0, ran.said
+    for word in ("saving", "building", "migrating"):
+        assert word not in ran.said
+    after = running(stack)
+    assert (after.versions, after.health, settings(stack)) == (before.versions, before.health, kept)
+    assert not after.ids["service"] & before.ids["service"]
+    for container in (*stack.containers("service"), *stack.containers("worker")):
+        assert "LOG_LEVEL=warning" in container["Config"]["Env"]
+    assert stack.containers("worker")[0]["State"]["StartedAt"] > worker
+
+
 def test_no_backup_no_release(stack: Boot) -> None:
     before = running(stack)
     with a_sequence_of_somebody_else(stack):
@@ -406,13 +455,13 @@ def test_a_careless_restart_is_noticed(stack: Boot, client: Client, keys: list[s
 def test_a_backup_is_made_and_tried_out(stack: Boot, client: Client) -> None:
     """It says how many rows of each table came back, and there is one backup more."""
     jobs.wait_until_done(client, jobs.hand_in(client, jobs.texts()))
-    before = snapshots(stack)
+    before = {*snapshots(stack)}
     ran = operate(stack, "make-a-backup-now")
     assert ran.code == 0, ran.said
     for table, rows in counted(stack).items():
         assert f"{table}|{rows}" in re.split(r"[ ,\n]", ran.said), ran.said
-    after = snapshots(stack)
-    assert len(after) == len(before) + 1
+    after = {*snapshots(stack)}
+    assert before < after
     listed = operate(stack, "see-the-backups")
     assert f"{len(after)} snapshots" in listed.said, listed.said
 
@@ -501,12 +550,13 @@ def test_damage_is_noticed(stack: Boot) -> None:
     ran = backup(stack, "backup.sh", **damage(stack))
     backup(stack, "rm", "--recursive", "--force", "/backups/damaged")
     assert ran.code == 1
-    assert "backup.sh: /backups/damaged is damaged" in ran.said
+    # Whichever finds it first: parts of the newest may be as old as the damage.
+    assert re.search(r"backup.sh: (/backups/damaged is damaged|the newest backup cannot be restored)\n", ran.said)
     assert seen_as_good(stack) == before
 
 
 def test_old_backups_are_forgotten(stack: Boot) -> None:
-    """Of each day the newest is kept, of so many days; and of so many weeks and months."""
+    """What is new stays, and of older days, weeks and months as many as one wants."""
     new = snapshots(stack)
     today = datetime.now(UTC)
     save = ["restic", "backup", "--quiet", "--host=assistant", "--stdin-from-command"]
@@ -514,43 +564,13 @@ def test_old_backups_are_forgotten(stack: Boot) -> None:
         time_then = f"{today - timedelta(days):%Y-%m-%d} 12:00:00"
         assert backup(stack, *save, f"--time={time_then}", "--", "echo", "old").code == 0
     assert len(snapshots(stack)) == len(new) + 3
-    ran = backup(stack, "backup.sh", KEEP_DAILY="2", KEEP_WEEKLY="1", KEEP_MONTHLY="1")
+    ran = backup(stack, "backup.sh", KEEP_WITHIN="1d", KEEP_DAILY="2", KEEP_WEEKLY="1", KEEP_MONTHLY="1")
     assert ran.code == 0, ran.said
-    # Today's last one, and the one day that is the next newest.
-    assert len(snapshots(stack)) == 2
-    assert not {*snapshots(stack)} & {*new}
-
-
-def test_a_backup_is_made_when_its_time_comes(soon: Callable[[], str]) -> None:
-    wait_for(lambda: "backup.sh: saved and restored" in soon(), "a backup by the schedule", 130)
-
-
-def test_a_backup_is_made_up_for(stack: Boot) -> None:
-    """A host that was off at that time, for a day and more, makes one when it starts."""
-    assert backup(stack, "touch", "--date=25 hours ago", "/backups/verified").code == 0
-    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    with another_schedule(stack, f"{an_hour_ago:%H:%M}") as said:
-        wait_for(lambda: "backup.sh: saved and restored" in said(), "a backup at the start", 60)
-
-
-@pytest.mark.parametrize("at", ["24:00", "2:30", "", "noon"])
-def test_a_schedule_needs_a_time(at: str, stack: Boot) -> None:
-    ran = backup(stack, "schedule.sh", BACKUP_AT=at)
-    assert ran.code == 1
-    assert ran.said == f"schedule.sh: BACKUP_AT is '{at}'; set a time such as 02:30\n"
-
-
-def test_no_backup_for_too_long_is_unhealthy(stack: Boot) -> None:
-    """Neither a backup nor the container itself is younger than 26 hours."""
-    for hours, code in ((25, 0), (27, 1)):
-        assert backup(stack, "touch", f"--date={hours} hours ago", "/backups/verified", "/tmp/started").code == 0
-        assert backup(stack, "fresh.sh").code == code, hours
-    assert "no backup has worked for 26 hours" in backup(stack, "fresh.sh").said
-    for file in ("/tmp/started", "/backups/verified"):
-        assert backup(stack, "touch", file).code == 0
-        assert backup(stack, "fresh.sh").code == 0, file
-        assert backup(stack, "touch", "--date=27 hours ago", file).code == 0
-    assert backup(stack, "touch", "/backups/verified").code == 0
+    listed = json.loads(backup(stack, "restic", "snapshots", "--json").said)
+    days = [(today - datetime.fromisoformat(snapshot["time"])).days for snapshot in listed]
+    # Today's, and the one of the day before that has any.
+    assert [day for day in days if day > 0] == [400]
+    assert len(days) == len(new) + 2
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Puts another version into service while the old one serves on.
 #
-#   ./release.sh VERSION      saves the database, builds the image if it is not there, migrates, replaces the containers
+#   ./release.sh VERSION      saves the database, builds the image if it is missing, migrates, replaces the containers;
+#                             with the version that runs, it only replaces them: for changed settings and secrets
 #   ./release.sh --rollback   takes the version before again; the database stays as the migrations have left it
 #
-# When something fails, what is new is removed, the old containers serve on, and it ends with 1. The version that runs
-# can be released again: that takes changed settings and secrets.
+# When something fails, what is new is removed, the old containers serve on, and it ends with 1.
 set -euo pipefail
 
 say() {
@@ -67,7 +67,7 @@ undo() {
 trap undo EXIT
 trap 'exit 130' INT TERM
 
-if [[ $1 != --rollback ]]; then
+if [[ $1 != --rollback && $VERSION != "$current" ]]; then
   say "saving the database"
   docker compose exec -T backup backup.sh || fail "without a backup nothing is changed"
   if ! docker image inspect "${image%:*}:$VERSION" >/dev/null 2>&1; then
@@ -76,7 +76,9 @@ if [[ $1 != --rollback ]]; then
     docker compose build service || fail "the image was not built"
   fi
   say "migrating the database"
-  whole docker compose run --rm --no-deps -T migrations || fail "the migrations failed"
+  # Elsewhere a database that is ahead is left alone. Here it means that this version lacks a migration.
+  whole docker compose run --rm --no-deps -T migrations alembic -x ahead=refuse upgrade head ||
+    fail "the migrations failed"
 fi
 
 say "starting $VERSION beside $current"
@@ -107,6 +109,8 @@ done
 
 say "replacing worker and beat when they have ended their jobs"
 workers_replaced=yes
+# Of the same version, Compose would leave them as they are.
+[[ $VERSION != "$current" ]] || whole docker compose restart worker beat
 if ! whole docker compose up --detach --wait --wait-timeout 120 worker beat; then
   docker compose logs --tail 20 worker beat >&2
   fail "worker and beat of $VERSION are not both healthy; their log stands above"

@@ -37,7 +37,8 @@ try:
         context.configure(connection=connection, target_metadata=Base.metadata)
         known = {script.revision for script in context.script.walk_revisions()}
         ahead = [head for head in context.get_context().get_current_heads() if head not in known]
-        if ahead:
+        refused = context.get_x_argument(as_dictionary=True).get("ahead") == "refuse"
+        if ahead and not refused:
             # After a rollback: a newer version has migrated, and what it added does not disturb this one.
             logging.getLogger("migrations").warning("the database is ahead, at %s; it stays as it is", ", ".join(ahead))
         else:
