@@ -39,6 +39,9 @@ case $opened in
   *) fail "$RESTIC_REPOSITORY cannot be opened: $said" ;;
 esac
 
+# Nobody else writes there while this runs, so a lock is what a killed run has left behind.
+restic unlock --quiet --remove-all
+
 # Save: a transaction counts the rows, and the dump sees what the transaction saw.
 coproc session { exec "${psql[@]}"; }
 exec {to_session}>&"${session[1]}" {from_session}<&"${session[0]}"

@@ -237,6 +237,8 @@ def only_what_is_safe_is_sent_again(gone: Client) -> None:
         answer = gone.request(method, path, content={} if method == "POST" else None)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
     is_problem_of_nginx(answer, 503)
+    answer = gone.request("POST", "/hangs-up", content={}, headers={"Idempotency-Key": "once"})
+    assert answer.status_code == 404, f"with an Idempotency-Key: {answer.status_code} {answer.text}"
 
 
 def client_and_scheme_arrive(client: Client, logs: Callable[[str], list[dict[str, Any]]]) -> None:

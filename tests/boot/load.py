@@ -116,11 +116,20 @@ class Load:
 
     async def _run(self) -> None:
         requests = {"version": self._version, "search": self._search, "store": self._store, "stream": self._stream}
-        clients = (self._one_client(requests[kind], pause) for kind, (many, pause) in PACE.items() for _ in range(many))
+        # Streams begin one after another, so that at any moment some are in their middle.
+        apart = {"stream": DROPS / 10 / PACE["stream"][0]}
+        clients = (
+            self._one_client(requests[kind], pause, number * apart.get(kind, 0.0))
+            for kind, (many, pause) in PACE.items()
+            for number in range(many)
+        )
         await asyncio.gather(*clients)
 
-    async def _one_client(self, request: Callable[[httpx.AsyncClient], Awaitable[object]], pause: float) -> None:
-        """Send one request after the other over one kept connection, until the load ends."""
+    async def _one_client(
+        self, request: Callable[[httpx.AsyncClient], Awaitable[object]], pause: float, after: float
+    ) -> None:
+        """Send one request after the other over one kept connection, until the load ends; begin `after` seconds."""
+        await asyncio.sleep(after)
         deadline = time.monotonic() + self._longest
         address = f"https://127.0.0.1:{self._client.https}"
         async with httpx.AsyncClient(

@@ -360,7 +360,8 @@ def runs_as(boot: Boot, before: Running, but: tuple[str, ...] = ()) -> None:
     assert (after.versions, after.health) == (before.versions, before.health)
     for service, ids in before.ids.items():
         assert len(after.ids[service]) == len(ids), service
-        assert (after.ids[service] != ids) == (service in but), f"{service}: {ids} before, {after.ids[service]} after"
+        # How far it has come with those cannot be known.
+        assert service in but or after.ids[service] == ids, f"{service}: {ids} before, {after.ids[service]} after"
 
 
 def test_a_version_that_lacks_a_migration(stack: Boot) -> None:

@@ -32,8 +32,8 @@ for replica in $replicas; do
 done
 
 # Use a changed nginx.conf
-docker compose run --rm --no-deps -T nginx -t
-docker compose up --detach --force-recreate --wait --wait-timeout 120 nginx
+docker compose run --rm --no-deps -T nginx -t &&
+  docker compose up --detach --force-recreate --wait --wait-timeout 120 nginx
 
 # See what it uses
 docker compose ps --quiet | xargs docker stats --no-stream --format '{{.Name}} {{.CPUPerc}} {{.MemUsage}}'
@@ -66,7 +66,8 @@ docker compose exec -T backup backup.sh
 docker compose exec -T backup restic snapshots --compact
 
 # Copy the backups
-docker compose exec -T backup tar --create --directory /backups repository >backups.tar
+docker compose exec -T backup tar --create --directory /backups repository >backups.tar.new
+mv backups.tar.new backups.tar
 
 # Bring the backups into an empty stack
 docker compose up --detach --wait --wait-timeout 120 backup

@@ -52,7 +52,7 @@ is_there() {
 }
 
 publish() {
-  mv "$work/$1" "secrets/$1"
+  mv -f "$work/$1" "secrets/$1"
   printf 'made  secrets/%s\n' "$1"
 }
 
@@ -134,6 +134,6 @@ else
   # nginx looks into this folder: it has to stay the same one, and the files in it change.
   mkdir -p secrets/tls
   chmod 0755 secrets/tls
-  mv "$work"/tls/* secrets/tls
+  mv -f "$work"/tls/* secrets/tls
   printf 'made  secrets/tls\n'
 fi
