@@ -88,7 +88,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "example"
-down_revision = "documents"
+down_revision = "jobs"
 
 
 def upgrade() -> None:
