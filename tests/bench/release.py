@@ -9,7 +9,7 @@ from handbook.findings import HandbookError
 from handbook.proof import now
 from handbook.stacks import Boot, Stack
 from handbook.walkthroughs import Walkthrough
-from tests.boot.client import Client
+from tests.boot.client import Client, client_of
 from tests.boot.load import Load, add_clients, stored_texts
 from tests.boot.releases import Ran, changed, release, run, version_file
 
@@ -26,10 +26,7 @@ def main() -> None:
         walk.until("prepare")
         keys = add_clients(boot, 4)
         walk.until("start-it")
-        secrets = boot.folder / "secrets"
-        key = (secrets / "api_key").read_text().strip()
-        client = Client(boot.ports[80], boot.ports[443], secrets / "ca" / "ca.crt", key)
-        numbers = measure(boot, client, keys)
+        numbers = measure(boot, client_of(boot), keys)
     for name, value in numbers.items():
         print(f"{value:10}  {name}")
     print(f"written to {measured.keep(STACK, 'release', numbers, date=now()[:10])}")

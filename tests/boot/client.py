@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from handbook.stacks import Boot
+
 
 @dataclass(frozen=True)
 class Client:
@@ -84,6 +86,13 @@ class Client:
         answer = self.get("/v1/search", params={"q": text})
         assert answer.status_code == 200, answer.text
         return [match["id"] for match in answer.json()["matches"]]
+
+
+def client_of(boot: Boot) -> Client:
+    """Return a client of a started production stack, with the operator's key."""
+    secrets = boot.folder / "secrets"
+    key = (secrets / "api_key").read_text().strip()
+    return Client(boot.ports[80], boot.ports[443], secrets / "ca" / "ca.crt", key)
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 90, pause: float = 0.05) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from handbook.stacks import Boot
+
 from .client import Client
-from .containers import Container
+from .containers import Container, outputs
 from .edge import line_of, live_and_ready_are_green
 
 
@@ -62,6 +64,19 @@ def all_is_well(client: Client, deep: Callable[[], tuple[int, dict[str, Any]]]) 
         assert dependency["state"] == "up", name
         assert dependency["version"], name
         assert dependency["latency_ms"] >= 0, name
+
+
+Logs = Callable[[str], list[dict[str, Any]]]
+"""The lines that all containers of a service have written."""
+
+
+def logs_of(boot: Boot) -> Logs:
+    """Return what reads the log of a service, each line of which has to be JSON."""
+
+    def read(service: str) -> list[dict[str, Any]]:
+        return [line for text in outputs(boot, service) for line in is_json_line_by_line(service, text)]
+
+    return read
 
 
 @dataclass

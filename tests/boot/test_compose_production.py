@@ -19,11 +19,12 @@ from handbook.catalog import Catalog
 from handbook.stacks import HOST, Boot, Stack, leftovers
 from handbook.walkthroughs import Walkthrough
 
-from . import containers, edge, hurt, probes
-from .client import Client, wait_for
+from . import containers, edge, hurt, inside, probes
+from .client import Client, client_of, wait_for
 from .containers import execute, outputs
 from .database import held_table, log_slow_statement, sql, waits_for_the_table
 from .prepared import prepare, seen
+from .probes import Logs
 from .second_nginx import BROKEN, ECHOING, GONE, HASTY, INSISTENT, NOTICED, second_nginx
 from .symptoms import Symptom
 
@@ -41,8 +42,6 @@ PASSWORDS = {
 MADE = (*PASSWORDS, "api_key", "cache.acl", "broker.acl", "api_keys", "ca", "tls")
 SERVING = ("nginx", "service", "worker", "beat", "cache", "broker", "provider", "postgres", "backup")
 
-Logs = Callable[[str], list[dict[str, Any]]]
-
 
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
@@ -53,32 +52,18 @@ def inputs() -> str:
 
 @pytest.fixture(scope="module")
 def client(started: Boot) -> Client:
-    secrets = started.folder / "secrets"
-    key = (secrets / "api_key").read_text().strip()
-    return Client(started.ports[80], started.ports[443], secrets / "ca" / "ca.crt", key)
+    return client_of(started)
 
 
 @pytest.fixture(scope="module")
 def logs(started: Boot) -> Logs:
-    def read(service: str) -> list[dict[str, Any]]:
-        return [line for text in outputs(started, service) for line in probes.is_json_line_by_line(service, text)]
-
-    return read
+    return probes.logs_of(started)
 
 
 @pytest.fixture(scope="module")
 def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
     """Asks for deep health from inside a container of the service."""
-    program = (
-        "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8000); c.request('GET', '/health/deep');"
-        "r = c.getresponse(); print(r.status, r.read().decode())"
-    )
-
-    def ask() -> tuple[int, dict[str, Any]]:
-        status, _, body = execute(started, "service", "python", "-c", program).partition(" ")
-        return int(status), json.loads(body)
-
-    return ask
+    return lambda: inside.deep_health(started.containers("service")[0])
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from handbook.stacks import Boot, Stack
 from handbook.walkthroughs import Walkthrough
 
 from . import jobs
-from .client import Client, wait_for
+from .client import Client, client_of, wait_for
 from .database import sql
 from .load import Load, Result, add_clients, stored_texts
 from .prepared import prepare
@@ -66,12 +66,6 @@ def inputs() -> str:
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
     return Stack(STACK, Catalog()).digest([here, *helpers])
-
-
-def client_of(boot: Boot) -> Client:
-    secrets = boot.folder / "secrets"
-    key = (secrets / "api_key").read_text().strip()
-    return Client(boot.ports[80], boot.ports[443], secrets / "ca" / "ca.crt", key)
 
 
 def version(client: Client) -> str:
