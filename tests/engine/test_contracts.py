@@ -80,11 +80,13 @@ CACHE_LINE, BROKER_LINE, PROVIDER_LINE, POSTGRES_LINE = map(below, ("cache", "br
 CODE_LINES = (SERVICE_LINE, MIGRATIONS_LINE, WORKER_LINE, BEAT_LINE)
 IMAGE = "    image: assistant:${VERSION:-1.0.0}\n"
 LIMIT = (COMPOSE, "--max_connections")
+RATE = "            limit_req zone=requests burst=200 nodelay;\n"
+CONNECTIONS = "            limit_conn connections 50;\n"
 PASSED = (
-    ("/", "|proxy"),
-    ("/v1/", "limit_req zone=requests burst=200 nodelay;\n            limit_conn connections 100;\n            |proxy"),
-    ("= /health/live", "|proxy"),
-    ("= /health/ready", "|proxy"),
+    ("/", f"{CONNECTIONS}            |proxy"),
+    ("/v1/", f"{RATE}{CONNECTIONS}            |proxy"),
+    ("= /health/live", f"{CONNECTIONS}            |proxy"),
+    ("= /health/ready", f"{CONNECTIONS}            |proxy"),
 )
 SERVICE_STOP = "a request or a stream that has begun may end.\n    stop_grace_period: 75s\n"
 WORKER_STOP = "a job that has begun may end.\n    stop_grace_period: 40s\n"
@@ -108,10 +110,10 @@ def unset(field: str, rule: str, *found: tuple[str, str], more: str = "") -> Cas
 
 
 CASES = (
-    case("connections.fit", COMPOSE, "--max_connections=60", "--max_connections=43"),
-    case("connections.fit", COMPOSE, "replicas: 2", "replicas: 4", LIMIT),
-    case("connections.fit", COMPOSE, "--concurrency=2", "--concurrency=8", LIMIT),
-    case("connections.fit", ENV, "WEB_CONCURRENCY=1", "WEB_CONCURRENCY=2", LIMIT),
+    case("connections.fit", COMPOSE, "--max_connections=100", "--max_connections=43"),
+    case("connections.fit", COMPOSE, "replicas: 2", "replicas: 5", LIMIT),
+    case("connections.fit", COMPOSE, "--concurrency=2", "--concurrency=20", LIMIT),
+    case("connections.fit", ENV, "WEB_CONCURRENCY=1", "WEB_CONCURRENCY=3", LIMIT),
     case("connections.fit", ENV, "DATABASE_POOL_OVERFLOW=5", "DATABASE_POOL_OVERFLOW=20", LIMIT),
     unset("database_pool_size", "connections.fit", SERVICE_LINE),
     case("connections.memory", COMPOSE, "--shared_buffers=256MB", "--shared_buffers=512MB"),
@@ -181,12 +183,10 @@ CASES = (
         "health.inside",
         NGINX,
         "location /health {\n            return 404;",
-        "location /health {\n            proxy_pass http://service;",
+        f"location /health {{\n{CONNECTIONS}            proxy_pass http://service;",
     ),
-    case(
-        "health.inside", NGINX, "location /health {", "location = /health {", (NGINX, "location / {\n            pro")
-    ),
-    case("health.inside", NGINX, "location /metrics {", "location /metrix {", (NGINX, "location / {\n            pro")),
+    case("health.inside", NGINX, "location /health {", "location = /health {", (NGINX, "location / {\n")),
+    case("health.inside", NGINX, "location /metrics {", "location /metrix {", (NGINX, "location / {\n")),
     case(
         "health.inside",
         "snippets/service/assistant/health.py",
@@ -246,7 +246,8 @@ CASES = (
         "limits.body", ENV, "MAX_BODY_BYTES=1048576", "MAX_BODY_BYTES=1000000", (NGINX, "        client_max_body_size")
     ),
     unset("max_body_bytes", "limits.body", SERVICE_LINE),
-    case("limits.requests", NGINX, "            limit_conn connections 100;\n", "", (NGINX, "        location /v1/ {")),
+    case("limits.connections", NGINX, f"{RATE}{CONNECTIONS}", RATE, (NGINX, "        location /v1/ {")),
+    case("limits.connections", NGINX, f"location / {{\n{CONNECTIONS}", "location / {\n", (NGINX, "location / {")),
     case(
         "limits.requests",
         NGINX,
@@ -414,7 +415,7 @@ CASES = (
         "proxy_read_timeout 35s;\n",
         "",
         (ENV, "ANSWER_TIMEOUT"),
-        *((NGINX, f"location {path} {{\n            {more}") for path, more in PASSED),
+        *((NGINX, f"location {path} {{\n{more}") for path, more in PASSED),
         also=((NGINX, "worker_shutdown_timeout 70s", "worker_shutdown_timeout 60s"),),
     ),
     case(
@@ -762,6 +763,7 @@ ONLY_ABOUT = {
         "headers.once",
         "health.inside",
         "limits.body",
+        "limits.connections",
         "limits.requests",
         "limits.status",
         "ports.bind",

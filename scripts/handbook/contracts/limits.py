@@ -30,7 +30,7 @@ def body(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
 
 @contract
 def requests(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
-    """The routes of the API stand behind a limit of requests and of connections for each client.
+    """The routes of the API stand behind a limit of requests for each client.
 
     https://nginx.org/en/docs/http/ngx_http_limit_req_module.html
     """
@@ -39,11 +39,23 @@ def requests(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
             continue
         for server in proxy.nginx.servers:
             location = server.location(route.value) if server.is_public else None
-            if location and location.passes_to:
-                for name in ("limit_req", "limit_conn"):
-                    if name not in location.limits:
-                        message = f"location {location.at.value} passes {route.value} on without {name}"
-                        yield Wrong(location.at, message, "limit it there")
+            if location and location.passes_to and "limit_req" not in location.limits:
+                message = f"location {location.at.value} passes {route.value} on without limit_req"
+                yield Wrong(location.at, message, "limit it there")
+
+
+@contract
+def connections(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+    """Whatever is passed on is limited to some requests at a time for each client, whose bodies wait in one place.
+
+    https://nginx.org/en/docs/http/ngx_http_limit_conn_module.html
+    """
+    for server, location in proxy.nginx.passing:
+        # A named location is reached from one that has counted the request already.
+        named = location.modifier == "@"
+        if server.is_public and not named and "limit_conn" not in location.limits:
+            message = f"location {location.at.value} passes requests on without limit_conn"
+            yield Wrong(location.at, message, "limit it there")
 
 
 @contract
@@ -61,4 +73,4 @@ def status(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
                 yield Wrong(at, message, f"write `{name}_status {TOO_MANY}`")
 
 
-CONTRACTS = (body, requests, status)
+CONTRACTS = (body, requests, connections, status)

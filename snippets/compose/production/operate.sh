@@ -66,8 +66,8 @@ docker compose exec -T backup backup.sh
 docker compose exec -T backup restic snapshots --compact
 
 # Copy the backups
-docker compose exec -T backup tar --create --directory /backups repository >backups.tar.new
-mv backups.tar.new backups.tar
+docker compose exec -T backup flock /backups/busy tar --create --directory /backups repository >backups.tar.new &&
+  mv backups.tar.new backups.tar
 
 # Bring the backups into an empty stack
 docker compose up --detach --wait --wait-timeout 120 backup

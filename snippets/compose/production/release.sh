@@ -5,7 +5,7 @@
 #                             with the version that runs, it only replaces them: for changed settings and secrets
 #   ./release.sh --rollback   takes the version before again; the database stays as the migrations have left it
 #
-# When something fails, what is new is removed, the old containers serve on, and it ends with 1.
+# When something fails, what is new is removed, the old containers serve on, and it does not end with 0.
 set -euo pipefail
 
 say() {
@@ -48,6 +48,9 @@ fi
 export VERSION
 replicas=$(docker compose config service |
   awk '/^  [^ ]/ { service = $1 } service == "service:" && $1 == "replicas:" { print $2 }')
+# What was added by hand stays.
+((${replicas:-1} >= ${#old[@]})) || replicas=${#old[@]}
+workers=$(docker compose ps --quiet worker | wc --lines)
 
 built=
 workers_replaced=
@@ -59,7 +62,8 @@ undo() {
   for id in $(docker compose ps --all --quiet service); do
     [[ " ${old[*]} " == *" $id "* ]] || whole docker rm --force "$id" >/dev/null
   done
-  [[ -z $workers_replaced ]] || VERSION=$current whole docker compose up --detach --wait worker beat
+  [[ -z $workers_replaced ]] || VERSION=$current whole docker compose up --detach --wait \
+    --scale "worker=$((workers ? workers : 1))" worker beat
   # The next try builds it again.
   [[ -z $built ]] || whole docker image rm "${image%:*}:$VERSION" >/dev/null 2>&1
   say "$current serves on; mend what is said above and run this again"
@@ -111,7 +115,7 @@ say "replacing worker and beat when they have ended their jobs"
 workers_replaced=yes
 # Of the same version, Compose would leave them as they are.
 [[ $VERSION != "$current" ]] || whole docker compose restart worker beat
-if ! whole docker compose up --detach --wait --wait-timeout 120 worker beat; then
+if ! whole docker compose up --detach --wait --wait-timeout 120 --scale "worker=$((workers ? workers : 1))" worker beat; then
   docker compose logs --tail 20 worker beat >&2
   fail "worker and beat of $VERSION are not both healthy; their log stands above"
 fi
