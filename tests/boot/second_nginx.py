@@ -92,9 +92,9 @@ def second_nginx(boot: Boot, client: Client, changes: Changes, tls: Path | None 
     """
     folder = boot.scratch / f"changed-{len(list(boot.scratch.iterdir()))}"
     shutil.copytree(boot.folder.parents[1] / "nginx", folder / "shared")
-    shutil.copy2(boot.folder / "nginx.conf", folder)
+    shutil.copytree(boot.folder / "proxy", folder / "proxy")
     for name, replacements in changes.items():
-        path = folder / name if name == "nginx.conf" else folder / "shared" / name
+        path = folder / ("proxy" if name == "nginx.conf" else "shared") / name
         text = path.read_text()
         for old, new in replacements.items():
             assert old in text, f"{name} has no {old!r} any more; change this test with it"
@@ -103,8 +103,8 @@ def second_nginx(boot: Boot, client: Client, changes: Changes, tls: Path | None 
     folder.chmod(0o755)
     pair = tls or boot.folder / "secrets" / "tls"
     mounts = {
-        folder / "nginx.conf": "/etc/nginx/nginx.conf",
-        folder / "shared": "/etc/nginx/shared",
+        folder / "proxy": "/etc/nginx",
+        folder / "shared": "/etc/nginx-shared",
         pair: "/run/tls",
     }
     volumes = [f"--volume={source}:{target}:ro" for source, target in mounts.items()]

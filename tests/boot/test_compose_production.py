@@ -70,7 +70,7 @@ def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
 def unprepared(tmp_path: Path) -> Path:
     """The copy of the stack as a reader with a strict umask makes it."""
     folder = Stack(STACK, Catalog()).copy(tmp_path)
-    for mounted in (folder / "nginx.conf", *(tmp_path / name for name in ("nginx", "postgres", "redis"))):
+    for mounted in (folder / "proxy", *(tmp_path / name for name in ("nginx", "postgres", "redis"))):
         for path in (mounted, *mounted.rglob("*")):
             path.chmod(path.stat().st_mode & ~0o077)
     return folder
@@ -235,8 +235,8 @@ def test_prepared_ca_vouches_for_no_address(unprepared: Path, tmp_path: Path) ->
 
 def test_prepared_files_can_be_read_by_containers(unprepared: Path) -> None:
     assert prepare(unprepared).returncode == 0
-    mounted = [unprepared / "nginx.conf"]
-    for folder in (unprepared.parents[1] / name for name in ("nginx", "postgres", "redis")):
+    mounted: list[Path] = []
+    for folder in (unprepared / "proxy", *(unprepared.parents[1] / name for name in ("nginx", "postgres", "redis"))):
         mounted += [folder, *folder.rglob("*")]
     closed = [path for path in mounted if path.stat().st_mode & 0o055 != (0o055 if path.is_dir() else 0o044)]
     assert not [path for path in closed if path.suffix != ".sh"], closed

@@ -760,13 +760,39 @@ def test_restart_the_replicas_one_after_another(started: Boot, client: Client) -
 
 @pytest.mark.shows("The body is longer than")
 def test_use_a_changed_nginx_conf(started: Boot, client: Client, symptom: Symptom) -> None:
-    """A limit that is raised at nginx alone: then it is the service that refuses."""
-    conf = started.folder / "nginx.conf"
-    conf.write_text(conf.read_text().replace("client_max_body_size 1m;", "client_max_body_size 2m;"))
-    operate(started, "use-a-changed-nginx-conf")
-    answer = client.request("POST", "/v1/documents", content={"text": "x" * 1_200_000})
+    """A limit that is raised at nginx alone: then it is the service that refuses. No stream is cut."""
+    conf, before = started.folder / "proxy" / "nginx.conf", started.containers("nginx")
+    # As editors and git do: another file takes the place of the one that was there.
+    changed = conf.with_suffix(".new")
+    changed.write_text(conf.read_text().replace("client_max_body_size 1m;", "client_max_body_size 2m;"))
+    changed.replace(conf)
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(streams.ask, client, "drip 50")
+        time.sleep(1)
+        operate(started, "use-a-changed-nginx-conf")
+        wait_for(lambda: symptom.text in too_large(client), "the service refuses", 10)
+        symptom.is_in(too_large(client))
+        asking.result().is_whole()
+    assert [c["Id"] for c in started.containers("nginx")] == [c["Id"] for c in before]
+
+
+def too_large(client: Client) -> str:
+    """What a body that is larger than nginx allowed is answered, over a connection of its own."""
+    answer = replace(client).request("POST", "/v1/documents", content={"text": "x" * 1_200_000})
     assert answer.status_code == 413, answer.status_code
-    symptom.is_in(answer.text)
+    return answer.text
+
+
+def test_a_wrong_nginx_conf_is_not_used(started: Boot, client: Client) -> None:
+    conf = started.folder / "proxy" / "nginx.conf"
+    text = conf.read_text()
+    conf.write_text(text.replace("server_tokens off;", "server_tokens maybe;"))
+    try:
+        with pytest.raises(AssertionError, match="invalid value"):
+            operate(started, "use-a-changed-nginx-conf")
+    finally:
+        conf.write_text(text)
+    assert replace(client).get("/version").status_code == 200
 
 
 def test_what_was_done_to_it_stays(started: Boot) -> None:

@@ -22,7 +22,7 @@ from handbook.findings import Finding, HandbookError
 
 COMPOSE = "snippets/compose/production/compose.yaml"
 ENV = "snippets/compose/production/service.env"
-NGINX = "snippets/compose/production/nginx.conf"
+NGINX = "snippets/compose/production/proxy/nginx.conf"
 PREPARE = "snippets/compose/production/prepare.sh"
 WALKTHROUGH = "snippets/compose/production/walkthrough.sh"
 DOCKERFILE = "snippets/service/Dockerfile"
@@ -91,7 +91,7 @@ PASSED = (
 SERVICE_STOP = "a request or a stream that has begun may end.\n    stop_grace_period: 75s\n"
 WORKER_STOP = "a job that has begun may end.\n    stop_grace_period: 40s\n"
 LONGEST = (ENV, "JOB_TIMEOUT_SECONDS")
-AT_ANSWERS = "shared/stream.conf;\n            |limit_req zone"
+AT_ANSWERS = "nginx-shared/stream.conf;\n            |limit_req zone"
 AFTER_POSTGRES = "    depends_on:\n      postgres:\n        condition: service_healthy\n"
 JOB_SECRETS = "    secrets:\n      - database_password\n      - cache_password\n      - broker_password\n"
 AT_JOB = (COMPOSE, f"{JOB_SECRETS}|      - api_keys\n    networks")
@@ -251,8 +251,8 @@ CASES = (
     case(
         "limits.requests",
         NGINX,
-        "shared/stream.conf;\n            limit_req zone=requests burst=200 nodelay;\n",
-        "shared/stream.conf;\n",
+        "nginx-shared/stream.conf;\n            limit_req zone=requests burst=200 nodelay;\n",
+        "nginx-shared/stream.conf;\n",
         (NGINX, "        location = /v1/answers {"),
     ),
     case("limits.status", LIMITS, "limit_req_status 429", "limit_req_status 503"),
@@ -376,7 +376,7 @@ CASES = (
     case(
         "streams.alive",
         NGINX,
-        "include shared/stream.conf;\n            limit_req",
+        "include ../nginx-shared/stream.conf;\n            limit_req",
         "proxy_buffering off;\n            proxy_read_timeout 20s;\n            limit_req",
         (ENV, "HEARTBEAT_SECONDS"),
     ),
@@ -467,8 +467,8 @@ CASES = (
     case(
         "wiring.files",
         COMPOSE,
-        "    volumes:\n      # Without",
-        "    volumes:\n      - ./gone.conf:/etc/gone.conf:ro\n      # Without",
+        "    volumes:\n      # Folders",
+        "    volumes:\n      - ./gone.conf:/etc/gone.conf:ro\n      # Folders",
         (COMPOSE, "gone.conf"),
     ),
     # A folder below secrets/ is there when a script makes something in it.
@@ -626,8 +626,8 @@ def test_a_target_that_limits_no_stop_is_found(tree: Tree) -> None:
         (COMPOSE, "image: pgvector/pgvector:", "image: nginx:", "one proxy is expected, nginx and postgres have"),
         (COMPOSE, "image: nginx:", "image: postgres:", "one database is expected"),
         (COMPOSE, "build: ../../service", "build: ../../other", "no file deploys the service"),
-        (COMPOSE, "target: /etc/nginx/nginx.conf", "target: /etc/nginx/other.conf", "mount one"),
-        (NGINX, "include shared/tls.conf", "include shared/gone.conf", "nginx.conf:18: nothing of the repository"),
+        (COMPOSE, "target: /etc/nginx\n", "target: /etc/nginx-other\n", "mount one"),
+        (NGINX, "nginx-shared/tls.conf", "nginx-shared/gone.conf", "nginx.conf:18: nothing of the repository"),
         (GUNICORN, "wsgi_app = ", "application = ", "the application is expected here"),
         (ENV, "GUNICORN_TIMEOUT=30", "GUNICORN_TIMEOUT=soon", "service.env:24: 'soon' is not a number"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import crossplane
@@ -17,7 +17,7 @@ from handbook.findings import Finding, HandbookError
 
 NEEDS = "nothing"
 
-_FOLDER = "/etc/nginx"
+_MAIN = "/etc/nginx/nginx.conf"
 
 
 def version() -> str:
@@ -40,18 +40,19 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
     covered: set[str] = set()
     with TemporaryDirectory(prefix="bootproof-check-") as scratch:
         for number, service in enumerate(services(root)):
-            main = service.host_path(f"{_FOLDER}/nginx.conf")
+            main = service.host_path(_MAIN)
             if main and main in paths:
                 folder = Path(scratch) / str(number)
                 copies = _lay_out(root, service, folder)
                 origin |= copies
-                read, errors = _parse(folder / "nginx.conf", origin, whole=True)
+                seen = folder / _MAIN.lstrip("/")
+                read, errors = _parse(seen, origin, whole=True)
                 if errors:
                     read |= set(copies.values())
                     wrong = {finding.path for finding in errors}
                     findings.update(errors, (unjudged(path, main, errors) for path in read - wrong))
                 else:
-                    mains.append(str(folder / "nginx.conf"))
+                    mains.append(str(seen))
                 covered |= read
         for path in paths:
             if path not in covered:
@@ -64,15 +65,13 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
 
 
 def _lay_out(root: Path, service: Service, folder: Path) -> dict[str, str]:
-    """Copy what a service mounts below nginx's folder; map each copy to the path it came from."""
+    """Copy what a service mounts to where it sees it, below `folder`; map each copy to the path it came from."""
     origin = {}
     for target, source in service.mounts.items():
-        if not PurePosixPath(target).is_relative_to(_FOLDER):
-            continue
         own = root / source
         for file in sorted(own.rglob("*")) if own.is_dir() else [own]:
             if file.is_file():
-                copy = folder / PurePosixPath(target).relative_to(_FOLDER) / file.relative_to(own)
+                copy = folder / target.lstrip("/") / file.relative_to(own)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)
                 origin[str(copy)] = file.relative_to(root).as_posix()

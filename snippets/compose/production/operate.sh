@@ -32,8 +32,8 @@ for replica in $replicas; do
 done
 
 # Use a changed nginx.conf
-docker compose run --rm --no-deps -T nginx -t &&
-  docker compose up --detach --force-recreate --wait --wait-timeout 120 nginx
+docker compose exec -T nginx nginx -t &&
+  docker compose exec -T nginx nginx -s reload
 
 # See what it uses
 docker compose ps --quiet | xargs docker stats --no-stream --format '{{.Name}} {{.CPUPerc}} {{.MemUsage}}'

@@ -2,7 +2,7 @@
 # Makes what the stack needs and no repository may hold: passwords, keys, a private CA, and a certificate
 # for the host name. What is there already is kept.
 #
-#   ./prepare.sh HOST          HOST is the name in nginx.conf
+#   ./prepare.sh HOST          HOST is the name in proxy/nginx.conf
 #   ./prepare.sh HOST renew    makes a new certificate; `docker compose exec nginx nginx -s reload` takes it
 set -euo pipefail
 umask 077
@@ -19,7 +19,7 @@ fail() {
 # The last part begins with a letter: a number there would make it an address.
 label='[a-z0-9-]{0,61}[a-z0-9]'
 [[ $host =~ ^([a-z0-9]($label)?\.)*[a-z]($label)?$ ]] ||
-  fail "'$host' is not a host name; run: ./prepare.sh HOST, with the name in nginx.conf"
+  fail "'$host' is not a host name; run: ./prepare.sh HOST, with the name in proxy/nginx.conf"
 [[ $task =~ ^(renew)?$ ]] || fail "'$task' is not known; run: ./prepare.sh $host, or: ./prepare.sh $host renew"
 command -v openssl >/dev/null || fail "openssl is not installed; run: apt-get install openssl"
 if ((EUID == 0)); then
@@ -34,7 +34,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 mkdir -p secrets
 [[ -e secrets/.gitignore ]] || printf '*\n' >secrets/.gitignore
 # The users of the containers read these files, whatever umask they were copied under.
-"${as_root[@]}" chmod -R go+rX nginx.conf ../../nginx ../../postgres ../../redis
+"${as_root[@]}" chmod -R go+rX proxy ../../nginx ../../postgres ../../redis
 # Everything is made in here and moved when it is complete, so an interrupted run leaves nothing half done.
 work=$(mktemp -d secrets/.new.XXXXXX)
 trap 'rm -rf "$work"' EXIT
