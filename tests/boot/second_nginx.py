@@ -53,7 +53,7 @@ BROKEN: Changes = {
         "location /v1/ {": "location /v1/ {\n            if ($http_authorization !~ ^Bearer.) { return 200; }",
         "http2 on;": "http2 off;",
         "client_max_body_size 1m;": "client_max_body_size 500k;",
-        "location = /health/ready {\n            proxy_pass http://service": "location = /health/ready { return 200 up",
+        "location = /health/ready {": "location = /health/ready {\n            return 200 up;",
     },
     "gzip.conf": {"gzip on;": "gzip off;"},
     "tls.conf": {"TLSv1.2 TLSv1.3": "TLSv1.1 TLSv1.2", "ssl_ciphers ": "ssl_ciphers ALL:@SECLEVEL=0:"},

@@ -71,6 +71,11 @@ secrets:
     file: secrets/pair
 """
 }
+FOLDERS = {
+    "compose.yaml": NGINX_STACK["compose.yaml"]
+    .replace("./nginx.conf:/etc/nginx/nginx.conf", "./conf:/etc/nginx")
+    .replace("/etc/nginx/parts", "/etc/parts")
+}
 TLS = NGINX.replace("/run/secrets/pair", "/run/tls/pair.pem")
 TLS_STACK = {
     "compose.yaml": NGINX_STACK["compose.yaml"].replace("      - ./parts", "      - ./tls:/run/tls:ro\n      - ./parts")
@@ -173,6 +178,13 @@ EXAMPLES: dict[str, list[Example]] = {
             "warn",
             1,
             beside=NGINX_STACK | {"nginx.conf": NGINX.format("include parts/a.conf;")},
+        ),
+        Example(
+            "parts/a.conf",
+            "listen 8444 ssl http2;\n",
+            "warn",
+            1,
+            beside=FOLDERS | {"conf/nginx.conf": NGINX.format("include ../parts/a.conf;")},
         ),
         Example(
             "parts/b.conf",

@@ -30,7 +30,7 @@ services:
         source: ./parts
         target: /etc/nginx/shared
 """
-WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: ['./conf:/etc/nginx:ro']}}\n"
+WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: [./conf:/etc/nginx, ./parts:/etc/parts]}}\n"
 INCLUDING = NGINX.format("    include shared/*.conf;")
 PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
 HASH = "sha256:" + "0" * 64
@@ -100,6 +100,14 @@ EXAMPLES: dict[str, list[Example]] = {
             "http_splitting",
             6,
             beside={"compose.yaml": WHOLE_FOLDER},
+        ),
+        # What it includes may lie beside its folder.
+        Example(
+            "parts/bad.conf",
+            "return 301 http://a$uri;\n",
+            "http_splitting",
+            1,
+            beside={"compose.yaml": WHOLE_FOLDER, "conf/nginx.conf": NGINX.format("    include ../parts/bad.conf;")},
         ),
         # Beside one that can't be parsed nothing is judged, so nothing passes.
         Example(

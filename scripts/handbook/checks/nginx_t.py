@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -82,7 +83,7 @@ def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
         for line in result.stderr.splitlines()
         if (match := _SAID.search(line))
     ]
-    read = {path for name in _READ.findall(result.stdout) if (path := service.host_path(name))}
+    read = {path for name in _READ.findall(result.stdout) if (path := service.host_path(normpath(name)))}
     well = result.returncode == 0 and "test is successful" in result.stderr
     if well != bool(read) or not (well or findings):
         raise failed(result, "nginx said neither what is wrong nor that all is well")
@@ -166,7 +167,7 @@ def _finding(service: Service, level: str, message: str) -> Finding:
     place = _PLACE.search(message)
     if place is None:
         return Finding(main, 0, level, message)
-    path = service.host_path(place["file"])
+    path = service.host_path(normpath(place["file"]))
     if path is None:
         return Finding(main, 0, level, message)
     return Finding(path, int(place["line"]), level, message[: place.start()])
