@@ -474,6 +474,13 @@ CASES = (
     # A folder below secrets/ is there when a script makes something in it.
     case("wiring.files", COMPOSE, "        source: ./secrets/tls\n", "        source: ./secrets/ssl\n"),
     case(
+        "wiring.reloadable",
+        COMPOSE,
+        "        source: ./proxy\n        target: /etc/nginx\n",
+        "        source: ./proxy/nginx.conf\n        target: /etc/nginx/nginx.conf\n",
+        (COMPOSE, "source: ./proxy"),
+    ),
+    case(
         "wiring.inside",
         COMPOSE,
         "      - cache_acl\n    networks:\n      - data\n",
@@ -776,6 +783,7 @@ ONLY_ABOUT = {
         "timeouts.keepalive",
         "wiring.host",
         "wiring.inside",
+        "wiring.reloadable",
         "wiring.resolve",
         "wiring.upstreams",
     },

@@ -175,4 +175,16 @@ def _reached(workload: Workload) -> str:
     return f"{workload.name.value} is reached as {known} ({place(workload.name)})"
 
 
-CONTRACTS = (host, upstreams, resolve, database, role, files, inside, provider)
+@contract
+def reloadable(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+    """The proxy gets the folder of its configuration: a mounted file stays what it was, and a reload sees no other one.
+
+    https://docs.docker.com/engine/storage/bind-mounts/
+    """
+    for mount in proxy.workload.mounts:
+        if mount.value.source == proxy.nginx.path:
+            message = f"{mount.value.target} is mounted as a file: a reload does not see what takes its place"
+            yield Wrong(mount, message, "mount the folder that it lies in")
+
+
+CONTRACTS = (host, upstreams, resolve, database, role, files, inside, provider, reloadable)
