@@ -270,7 +270,7 @@ class Boot:
         copied = digests(self.scratch / "copy", (path.removeprefix("snippets/") for path in self.stack.files))
         self.files = {f"snippets/{path}": content for path, content in copied.items()}
         outer = (_outer(port) for ports in self.stack.ports.values() for port in ports)
-        self.ports = dict(zip(dict.fromkeys(outer), _free_ports(), strict=False))
+        self.ports = dict(zip(dict.fromkeys(outer), free_ports(), strict=False))
         self.overlay = self.scratch / "overlay.yaml"
         self.overlay.write_text(yaml.dump(self._overlay(), Dumper=_Dumper), encoding="utf-8")
         self._write_curlrc()
@@ -448,8 +448,8 @@ def _prefix(stack: str) -> str:
     return stack.replace("/", "-")
 
 
-def _free_ports() -> Iterator[int]:
-    """Yield ports on 127.0.0.1 that nobody listens on."""
+def free_ports() -> Iterator[int]:
+    """Yield ports on 127.0.0.1 that nobody listens on and that the kernel gives to nobody by itself."""
     while True:
         port = random.choice(_PORTS)
         with contextlib.suppress(OSError), socket.socket() as probe:

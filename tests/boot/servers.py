@@ -2,17 +2,18 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 
-from handbook.stacks import Boot
+from handbook.stacks import Boot, free_ports
 
 from .client import wait_for
 from .database import held_table, waits_for_the_table
@@ -45,12 +46,13 @@ WAYS = {
 
 @dataclass
 class Place:
-    """Where the service runs: its folder with `.venv`, its settings, and the stack that has what it needs."""
+    """Where the service runs: its folder, its settings, its environment's programs, and the stack that it needs."""
 
     folder: Path
     environment: Mapping[str, str]
     boot: Boot
     port: int
+    programs: Path
 
     @property
     def secrets(self) -> Path:
@@ -58,6 +60,12 @@ class Place:
 
     def client(self) -> httpx.Client:
         return client_of(self.port, self.secrets)
+
+    def copied(self, folder: Path, port: int) -> "Place":
+        """The same in a folder of its own, where the files may be edited, with a port of its own."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+        environment = {**self.environment, "GUNICORN_BIND": f"127.0.0.1:{port}"}
+        return replace(self, folder=folder, environment=environment, port=port)
 
 
 @dataclass
@@ -118,8 +126,8 @@ def _read(path: str) -> str:
 def running(way: Way, place: Place, *options: str, cwd: Path | None = None, **settings: str) -> Iterator[Server]:
     """Start the service with more options and settings. All its processes are gone at the end."""
     program, *arguments = way.command
-    command = [str(place.folder / ".venv" / "bin" / program), *arguments, *way.port(place.port), *options]
-    log = place.boot.scratch / "server.log"
+    command = [str(place.programs / program), *arguments, *way.port(place.port), *options]
+    log = place.folder.parent / "server.log"
     environment = {**os.environ, **place.environment, **settings}
     with log.open("wb") as output, place.client() as client:
         process = subprocess.Popen(
@@ -139,14 +147,22 @@ def running(way: Way, place: Place, *options: str, cwd: Path | None = None, **se
             process.wait()
 
 
-def observe(way: Way, place: Place) -> dict[str, str]:
-    """Return the cells of a way's column: what is seen when one starts, edits, misconfigures and stops it."""
-    return {
-        **_left_alone(way, place),
-        **_edited(way, place),
-        **_stopped(way, place),
-        **_started_wrongly(way, place),
-    }
+def observe(place: Place) -> dict[str, dict[str, str]]:
+    """Return the column of each way: what is seen when one starts, edits, misconfigures and stops it.
+
+    All ways are looked at at the same time, in copies; but one after the other where a table is held against them.
+    """
+    beside = place.boot.scratch / "ways"
+    ports = free_ports()
+    places = {name: place.copied(beside / str(number) / "service", next(ports)) for number, name in enumerate(WAYS)}
+    with ThreadPoolExecutor() as pool:
+        begun = {name: pool.submit(_by_itself, WAYS[name], places[name]) for name in WAYS}
+        seen = {name: cells.result() for name, cells in begun.items()}
+    return {name: {**seen[name], **_stopped(WAYS[name], places[name])} for name in WAYS}
+
+
+def _by_itself(way: Way, place: Place) -> dict[str, str]:
+    return {**_left_alone(way, place), **_edited(way, place), **_started_wrongly(way, place)}
 
 
 @contextlib.contextmanager

@@ -56,7 +56,8 @@ def place(boot: Boot) -> Place:
         "GUNICORN_BIND": f"127.0.0.1:{ports[8000]}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return Place(boot.folder.parents[1] / "service", environment, boot, ports[8000])
+    folder = boot.folder.parents[1] / "service"
+    return Place(folder, environment, boot, ports[8000], folder / ".venv" / "bin")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def client(ready: Boot, place: Place) -> Iterator[httpx.Client]:
 
 def test_the_environment_has_what_development_needs(walk: Walkthrough, place: Place) -> None:
     walk.until("make-the-environment")
-    there = {path.name for path in (place.folder / ".venv" / "bin").iterdir()}
+    there = {path.name for path in place.programs.iterdir()}
     assert {"alembic", "celery", "gunicorn", "pytest", "uvicorn", "watchfiles"} <= there
 
 
@@ -106,10 +107,10 @@ def test_only_what_it_needs_is_in_containers(ready: Boot) -> None:
     assert services == {"broker", "cache", "postgres", "provider"}
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def column(request: pytest.FixtureRequest, ready: Boot, place: Place) -> tuple[str, dict[str, str]]:
-    """A way to start the service, and what is seen of it."""
-    return request.param, servers.observe(WAYS[request.param], place)
+@pytest.fixture(scope="module")
+def columns(ready: Boot, place: Place) -> dict[str, dict[str, str]]:
+    """The ways to start the service, and what is seen of each."""
+    return servers.observe(place)
 
 
 def table(page: Path) -> dict[str, dict[str, str]]:
@@ -119,9 +120,9 @@ def table(page: Path) -> dict[str, dict[str, str]]:
     return {name.strip("`"): {row[0]: row[index] for row in rows} for index, name in enumerate(names) if name}
 
 
-def test_each_way_does_what_the_table_says(column: tuple[str, dict[str, str]]) -> None:
-    name, seen = column
-    assert table(PAGE)[name] == seen
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_does_what_the_table_says(way: str, columns: dict[str, dict[str, str]]) -> None:
+    assert table(PAGE)[way] == columns[way]
 
 
 def test_the_table_has_the_ways_that_are_tried() -> None:
@@ -196,7 +197,7 @@ def test_a_port_that_is_taken(
 
 def _python(place: Place, *arguments: str, cwd: Path | None = None, **settings: str) -> Any:
     """Run Python with arguments that it has to fail with."""
-    program = str(place.folder / ".venv" / "bin" / "python")
+    program = str(place.programs / "python")
     ended = tools.run([program, *arguments], cwd=cwd or place.folder, env={**place.environment, **settings}, timeout=60)
     assert ended.returncode, ended.stdout
     return ended

@@ -179,7 +179,7 @@ def test_a_file_of_variables_that_git_ignores_says_nothing(root: Path) -> None:
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A boot that asks no engine."""
     monkeypatch.setattr(images, "ensure", lambda references: {n: images.Image(n, n, "id", True) for n in references})
-    monkeypatch.setattr(stacks, "_free_ports", lambda: itertools.count(20_000))
+    monkeypatch.setattr(stacks, "free_ports", lambda: itertools.count(20_000))
     monkeypatch.setattr(stacks, "default_mtu", lambda: "1500")
     monkeypatch.setattr(stacks, "forget_abandoned", lambda stack: None)
     monkeypatch.setattr(Boot, "down", lambda boot: None)
