@@ -17,6 +17,34 @@ as_root=()
 printf 'another:%s\n' "$(tr -d '\n' <secrets/api_key_of_another | sha256sum | cut -d ' ' -f 1)" |
   "${as_root[@]}" tee --append secrets/api_keys >/dev/null
 
+# Revoke an API key
+as_root=()
+((EUID == 0)) || as_root=(sudo)
+"${as_root[@]}" sed --in-place '/^another:/d' secrets/api_keys
+./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')"
+
+# Change the password of the database
+as_root=()
+((EUID == 0)) || as_root=(sudo)
+mv --force secrets/database_password secrets/database_password.old &&
+  ./prepare.sh api.example.com &&
+  password=$("${as_root[@]}" cat secrets/database_password) &&
+  docker compose exec -T postgres psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres <<SQL &&
+-- The statement holds the password: it is not to be logged, be it slow or wrong.
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = panic;
+ALTER ROLE assistant PASSWORD '$password';
+SQL
+  ./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')" &&
+  docker compose up --detach --force-recreate --wait --wait-timeout 120 backup
+
+# Change the passwords of cache and broker
+mv --force secrets/cache_password secrets/cache_password.old &&
+  mv --force secrets/broker_password secrets/broker_password.old &&
+  ./prepare.sh api.example.com &&
+  docker compose up --detach --force-recreate --wait --wait-timeout 120 cache broker &&
+  ./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')"
+
 # Add a replica
 docker compose up --detach --no-recreate --wait --wait-timeout 120 --scale service=3 service
 
@@ -77,3 +105,50 @@ docker compose exec -T backup tar --extract --directory /backups <backups.tar
 docker compose up --detach --wait --wait-timeout 120 backup
 docker compose exec -T backup restore.sh latest
 docker compose up --detach --wait --wait-timeout 120
+
+# Restore a backup into a database aside
+docker compose exec -T postgres psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres <<'SQL' &&
+CREATE DATABASE assistant_aside OWNER assistant;
+REVOKE ALL ON DATABASE assistant_aside FROM PUBLIC;
+\connect assistant_aside
+CREATE EXTENSION vector;
+SQL
+  docker compose exec -T --env PGDATABASE=assistant_aside backup flock /backups/busy restore.sh "${BACKUP:-latest}"
+
+# Compare the two databases
+for database in assistant assistant_aside; do
+  docker compose exec -T postgres psql --no-psqlrc --username=postgres --dbname="$database" \
+    --command="SELECT current_database(), count(*) AS documents, max(created_at) AS newest FROM documents"
+done
+
+# Let the two databases change places
+docker compose stop service worker beat
+docker compose exec -T postgres psql --no-psqlrc --set=ON_ERROR_STOP=1 --username=postgres --single-transaction \
+  --command="ALTER DATABASE assistant RENAME TO assistant_between" \
+  --command="ALTER DATABASE assistant_aside RENAME TO assistant" \
+  --command="ALTER DATABASE assistant_between RENAME TO assistant_aside"
+# It would go on to answer from the other one.
+docker compose restart cache
+docker compose up --detach --wait --wait-timeout 120
+
+# Drop the database aside
+docker compose exec -T postgres dropdb --username=postgres assistant_aside
+
+# Use changed images
+docker compose pull --ignore-buildable --policy missing
+docker compose build backup
+# Together with the rest, all that depends on these would be stopped and made anew, too.
+docker compose up --detach --wait --wait-timeout 120 postgres cache broker
+docker compose up --detach --wait --wait-timeout 120
+
+# Update pgvector in the database
+docker compose exec -T postgres psql --no-psqlrc --username=postgres --dbname=assistant \
+  --command="ALTER EXTENSION vector UPDATE"
+
+# Save the database and remove it
+docker compose stop service worker beat
+docker compose exec -T backup backup.sh &&
+  volume=$(docker inspect --format '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}}{{end}}{{end}}' \
+    "$(docker compose ps --quiet postgres)") &&
+  docker compose rm --stop --force backup postgres &&
+  docker volume rm "$volume"
