@@ -70,7 +70,7 @@ async def events(state: State, question: str, sources: list[Match]) -> AsyncGene
         outcome = "done"
         yield event("done", {"finish_reason": finish_reason})
     except ProviderError as error:
-        logger.warning("provider: %s: %s", error.kind, error.__cause__ or error)
+        logger.warning("provider: %s: %s", error.kind, error.for_log())
         outcome = error.kind
         yield failure(error.status, str(error))
     except TimeoutError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -33,6 +34,9 @@ BACKOFF_SECONDS = 0.5
 # Who is told to come back later than this is better told now that there is no answer.
 LONGEST_WAIT_SECONDS = 5
 
+# A word such as invalid_api_key or 429. What is longer may be a sentence, or a key.
+WORD = re.compile(r"[A-Za-z0-9_.]{1,40}")
+
 FIRST_TOKEN_SECONDS = Histogram(
     "assistant_first_token_seconds",
     "Time until the provider's first token, retries included",
@@ -53,6 +57,15 @@ class ProviderError(Exception):
         self.status = status
         # Seconds; None where asking again is no use.
         self.retry_after = retry_after
+
+    def for_log(self) -> str:
+        """Return why, without the provider's own text: that may repeat what a person asked, or a part of a key."""
+        error = self.__cause__
+        if error is None:
+            return str(self)
+        words = [(name, str(getattr(error, name, ""))) for name in ("status_code", "type", "code")]
+        known = [f"{name} {word}" for name, word in words if word != "None" and WORD.fullmatch(word)]
+        return ", ".join([type(error).__name__, *known])
 
 
 class Piece(NamedTuple):

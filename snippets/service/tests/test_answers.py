@@ -1,4 +1,5 @@
 import json
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -89,6 +90,46 @@ async def test_a_failure_is_an_event_with_a_problem(
     assert problem["status"] == status
     assert problem["request_id"] == answer.headers["X-Request-ID"]
     assert counted(kind) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("code", "logged"),
+    [
+        ("server_error", "type stand_in, code server_error"),
+        (500, "type stand_in, code 500"),
+        (None, "type stand_in"),
+        ("You asked: private words", "type stand_in"),
+        ("line\nbreak", "type stand_in"),
+        ("x" * 41, "type stand_in"),
+        ({"key": "private"}, "type stand_in"),
+    ],
+)
+async def test_the_log_has_none_of_the_providers_sentences(
+    client: httpx.AsyncClient,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: Any,
+    logged: str,
+) -> None:
+    """They may repeat what a person asked, or a part of a key."""
+
+    def refuse(self: Any, status: HTTPStatus, reason: str) -> None:
+        error = {"message": "Wrong key sk-private for the question: private words", "type": "stand_in", "code": code}
+        self.answer(status, {"error": error})
+
+    monkeypatch.setattr(stand_in.module.Handler, "refuse", refuse)
+    await client.post("/v1/answers", json={"question": "answer 401"})
+    (line,) = [message for message in caplog.messages if message.startswith("provider: ")]
+    assert line == f"provider: refused: AuthenticationError, status_code 401, {logged}"
+    assert "private" not in caplog.text
+
+
+async def test_the_log_says_what_broke_without_an_error_of_the_provider(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.post("/v1/answers", json={"question": "cut"})
+    assert "provider: cut: APIConnectionError" in caplog.messages
 
 
 async def test_a_slow_provider_gives_heartbeats_and_then_an_error(
