@@ -23,7 +23,7 @@ from . import containers, edge, hurt, inside, probes
 from .client import Client, client_of, wait_for
 from .containers import execute, outputs
 from .database import held_table, log_slow_statement, sql, waits_for_the_table
-from .prepared import prepare, seen
+from .prepared import Public, prepare, seen
 from .probes import Logs
 from .second_nginx import BROKEN, ECHOING, GONE, HASTY, INSISTENT, NOTICED, second_nginx
 from .symptoms import Symptom
@@ -40,6 +40,15 @@ PASSWORDS = {
 """Each secret that a container reads as it is, and one that does."""
 
 MADE = (*PASSWORDS, "api_key", "cache.acl", "broker.acl", "api_keys", "ca", "tls")
+LATER = (".env", ".env.new", "backups.tar", "backups.tar.new")
+"""What a release and a copy of the backups leave beside it."""
+
+WRONG = (
+    "lacks a file, has expired, has another's key, is not for {0}, or nobody known here vouches for it; "
+    "put another one there, or let the private CA make one: ./prepare.sh {0} renew\n"
+)
+"""What `prepare.sh` says of a pair that it does not keep."""
+
 SERVING = ("nginx", "service", "worker", "beat", "cache", "broker", "provider", "postgres", "backup")
 
 
@@ -178,7 +187,7 @@ def test_prepare_keeps_no_wrong_certificate(unprepared: Path) -> None:
     folder = unprepared / "secrets"
     first, other = f"{'a' * 60}.{'b' * 60}.example.com", "other.example.com"
     assert prepare(unprepared, first.upper()).stdout.count("made") == len(MADE)
-    assert "secrets/tls lacks a file, has expired, or is not for other" in prepare(unprepared, other).stderr
+    assert f"secrets/tls {WRONG.format(other)}" in prepare(unprepared, other).stderr
     assert "secrets/ca is not for other.example.com; remove secrets/ca" in prepare(unprepared, other, "renew").stderr
     assert prepare(unprepared, first).returncode == 0, "the certificate is another one than before"
     shutil.rmtree(folder / "tls")
@@ -187,11 +196,57 @@ def test_prepare_keeps_no_wrong_certificate(unprepared: Path) -> None:
     shutil.rmtree(folder / "ca")
     assert prepare(unprepared, other).stdout.count("made") == 2
     (folder / "tls" / "tls.key").unlink()
-    assert f"secrets/tls lacks a file, has expired, or is not for {other}; run: ./prepare.sh {other} renew" in (
-        prepare(unprepared, other).stderr
-    )
+    assert f"secrets/tls {WRONG.format(other)}" in prepare(unprepared, other).stderr
     assert prepare(unprepared, other, "renew").stdout.count("made") == 1
     assert prepare(unprepared, other).stdout.count("made") == 0
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Public:
+    (tmp_path / "public").mkdir()
+    return Public(tmp_path / "public")
+
+
+def put(folder: Path, chain: str, key: str) -> None:
+    """Put a pair where nginx looks for it, as one has it from elsewhere: nobody else may read it."""
+    folder.chmod(0o700)
+    for name, text in (("tls.crt", chain), ("tls.key", key)):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+
+
+def test_prepare_keeps_a_certificate_of_a_public_authority(
+    unprepared: Path, public: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nginx can read it afterwards."""
+    assert prepare(unprepared).returncode == 0
+    folder = unprepared / "secrets" / "tls"
+    leaf, key = public.certify(HOST)
+    put(folder, leaf + public.between, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public.root))
+    kept = prepare(unprepared)
+    assert (kept.returncode, kept.stdout.splitlines()[-1]) == (0, "kept  secrets/tls"), kept.stderr
+    modes = {name: (oct(mode & 0o777), uid) for name, (mode, uid, *_) in seen(folder).items()}
+    assert modes == {"tls.crt": ("0o644", os.geteuid()), "tls.key": ("0o400", 101)}
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert (folder / "tls.crt").read_text() == leaf + public.between
+
+
+@pytest.mark.parametrize("what", ["unknown here", "without the one between", "another host", "another key", "expired"])
+def test_prepare_keeps_no_certificate_that_clients_would_refuse(
+    what: str, unprepared: Path, public: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(unprepared).returncode == 0
+    name = "other.example.com" if what == "another host" else HOST
+    leaf, key = public.certify(name, expired=what == "expired")
+    if what == "another key":
+        _, key = public.certify(HOST)
+    put(unprepared / "secrets" / "tls", leaf + ("" if "between" in what else public.between), key)
+    if what != "unknown here":
+        monkeypatch.setenv("SSL_CERT_FILE", str(public.root))
+    refused = prepare(unprepared)
+    assert (refused.returncode, refused.stderr) == (1, f"prepare.sh: secrets/tls {WRONG.format(HOST)}")
 
 
 def test_prepare_renews_the_certificate_and_nothing_else(unprepared: Path) -> None:
@@ -245,9 +300,17 @@ def test_prepared_files_can_be_read_by_containers(unprepared: Path) -> None:
 def test_git_sees_no_secret(unprepared: Path) -> None:
     assert tools.run(["git", "init", "--quiet"], cwd=unprepared).returncode == 0
     assert prepare(unprepared).returncode == 0
+    for name in LATER:
+        (unprepared / name).touch()
     listed = tools.run(["git", "ls-files", "--others", "--exclude-standard"], cwd=unprepared).stdout.splitlines()
     assert "compose.yaml" in listed
-    assert not [path for path in listed if path.startswith("secrets")]
+    assert not [path for path in listed if path.startswith("secrets") or path in (*LATER, ".gitignore")]
+
+
+def test_prepare_keeps_a_gitignore(unprepared: Path) -> None:
+    (unprepared / ".gitignore").write_text("notes\n")
+    assert prepare(unprepared).returncode == 0
+    assert (unprepared / ".gitignore").read_text() == "notes\n"
 
 
 def test_everything_is_healthy(started: Boot) -> None:

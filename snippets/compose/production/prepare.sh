@@ -31,6 +31,8 @@ else
 fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
+# What release.sh keeps, and the backups that operate.sh brings here.
+[[ -e .gitignore ]] || printf '/%s\n' .gitignore .env .env.new 'backups.tar*' >.gitignore
 mkdir -p secrets
 [[ -e secrets/.gitignore ]] || printf '*\n' >secrets/.gitignore
 # The users of the containers read these files, whatever umask they were copied under.
@@ -60,11 +62,16 @@ hash_of() {
   "${as_root[@]}" cat "secrets/$1" | tr -d '\n' | sha256sum | cut --delimiter=' ' --fields=1
 }
 
-# is_right FOLDER: the certificate in it has its key, is for the host, is valid today, and the CA vouches for it.
+# is_right FOLDER: the certificate in it has its key, is for the host, is valid today, and someone vouches for it: the
+# private CA or, perhaps by others that stand in the file after it, one that this system knows.
 is_right() {
-  [[ -s $1/tls.key ]] &&
-    openssl verify -CAfile secrets/ca/ca.crt -verify_hostname "$host" "$1/tls.crt" >/dev/null 2>&1
-}
+  local question=(-purpose sslserver -verify_hostname "$host" -untrusted "$work/chain" "$work/chain")
+  "${as_root[@]}" cat "$1/tls.crt" >"$work/chain" &&
+    openssl x509 -in "$work/chain" -noout -pubkey >"$work/of_crt" &&
+    "${as_root[@]}" cat "$1/tls.key" | openssl pkey -pubout >"$work/of_key" &&
+    cmp "$work/of_crt" "$work/of_key" &&
+    { openssl verify -no-CApath -CAfile secrets/ca/ca.crt "${question[@]}" || openssl verify "${question[@]}"; }
+} &>/dev/null
 
 # The containers' users: 10001 service, worker and beat; 999 Postgres, the backup, and Redis. The key of the API is for
 # whoever runs this. A real provider has given you a key: put it into the file.
@@ -116,7 +123,11 @@ fi
 
 if [[ $task != renew ]] && is_there tls; then
   is_right secrets/tls ||
-    fail "secrets/tls lacks a file, has expired, or is not for $host; run: ./prepare.sh $host renew"
+    fail "secrets/tls lacks a file, has expired, has another's key, is not for $host, or nobody known here vouches for" \
+      "it; put another one there, or let the private CA make one: ./prepare.sh $host renew"
+  # One that was put there by hand may still be closed to nginx.
+  give 101:101 0400 secrets/tls/tls.key
+  "${as_root[@]}" chmod go+rX secrets/tls secrets/tls/tls.crt
 else
   mkdir "$work/tls"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -sha256 -days 365 \
