@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handbook import tools
@@ -141,22 +141,64 @@ def half_made_database(boot: Boot) -> str:
 
     It answers, and the stack's health check has to be red nevertheless.
     """
-    name = f"{boot.project}-half-made"
-    postgres = boot.containers("postgres")[0]["Config"]
-    options = ["--name", name, "--network=none", "--user=999:999", "--env=POSTGRES_PASSWORD=of-no-use"]
-    options += ["--tmpfs=/var/lib/postgresql:uid=999,gid=999", "--env=POSTGRES_INITDB_ARGS=--no-sync"]
-    kind, *check = postgres["Healthcheck"]["Test"]
+    kind, *check = boot.containers("postgres")[0]["Config"]["Healthcheck"]["Test"]
     command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
-    ready = ["pg_isready", "--quiet", "--host=127.0.0.1"]
-    try:
-        begun = tools.run(["docker", "run", "--detach", *options, postgres["Image"]])
-        assert begun.returncode == 0, begun.stderr
-        wait_for(lambda: tools.run(["docker", "exec", name, *ready]).returncode == 0, "the database answers")
+    with lone_database(boot) as name:
+        wait_for(lambda: answers(name), "the database answers")
         assert tools.run(["docker", "exec", name, *command]).returncode, "the health check is green"
-        log = tools.run(["docker", "logs", name])
+        return log_of(name)
+
+
+def talkative_database(boot: Boot, scratch: Path, password: str, before: str) -> str:
+    """Start a database of its own that logs every statement, let it make what the stack's makes, and return its log.
+
+    `before` is SQL that runs before the stack's own script.
+    """
+    (scratch / "password").write_text(f"{password}\n")
+    (scratch / "before.sql").write_text(before)
+    for path in scratch.iterdir():
+        path.chmod(0o444)
+    script = boot.folder.parents[1] / "postgres" / "init" / "assistant.sh"
+    mounts = {
+        scratch / "password": "/run/secrets/database_password",
+        scratch / "before.sql": "/docker-entrypoint-initdb.d/a.sql",
+        script: "/docker-entrypoint-initdb.d/b.sh",
+    }
+    volumes = [f"--volume={source}:{target}:ro" for source, target in mounts.items()]
+    logged = ["-c", "log_statement=all", "-c", "log_min_duration_statement=0"]
+    with lone_database(boot, *volumes, command=["postgres", *logged]) as name:
+        # It stops by itself when the script fails.
+        wait_for(lambda: answers(name) or not runs(name), "the database is made")
+        return log_of(name)
+
+
+@contextlib.contextmanager
+def lone_database(boot: Boot, *options: str, command: Sequence[str] = ()) -> Iterator[str]:
+    """A container with the stack's PostgreSQL, which nothing reaches and which keeps nothing; yields its name."""
+    name = f"{boot.project}-lone-database"
+    alone = ["--name", name, "--network=none", "--user=999:999", "--env=POSTGRES_PASSWORD=of-no-use"]
+    alone += ["--tmpfs=/var/lib/postgresql:uid=999,gid=999", "--env=POSTGRES_INITDB_ARGS=--no-sync"]
+    image = boot.containers("postgres")[0]["Config"]["Image"]
+    try:
+        begun = tools.run(["docker", "run", "--detach", *alone, *options, image, *command])
+        assert begun.returncode == 0, begun.stderr
+        yield name
     finally:
         tools.run(["docker", "rm", "--force", "--volumes", name])
+
+
+def answers(name: str) -> bool:
+    """Whether the database in a container answers: it does not while it is being made."""
+    return tools.run(["docker", "exec", name, "pg_isready", "--quiet", "--host=127.0.0.1"]).returncode == 0
+
+
+def log_of(name: str) -> str:
+    log = tools.run(["docker", "logs", name])
     return log.stdout + log.stderr
+
+
+def runs(name: str) -> bool:
+    return tools.run(["docker", "inspect", "--format", "{{.State.Running}}", name]).stdout.strip() == "true"
 
 
 def curl(boot: Boot, *arguments: str) -> str:

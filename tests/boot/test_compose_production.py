@@ -659,6 +659,19 @@ def test_a_first_start_that_was_broken_off(started: Boot, symptom: Symptom) -> N
     symptom.is_in(hurt.half_made_database(started))
 
 
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [("SELECT 'talkative'", "CREATE EXTENSION vector"), ("CREATE ROLE assistant", 'role "assistant" already exists')],
+    ids=["slow", "wrong"],
+)
+def test_the_password_of_the_database_is_in_no_log(before: str, words: str, started: Boot, tmp_path: Path) -> None:
+    """However much is logged, and also when the statement that holds it fails."""
+    log = hurt.talkative_database(started, tmp_path, "a-rather-long-password", before)
+    assert f"statement: {before}" in log, log
+    assert words in log, log
+    assert "a-rather-long-password" not in log
+
+
 @pytest.mark.shows("unable to get local issuer certificate")
 def test_curl_without_the_ca(started: Boot, symptom: Symptom) -> None:
     symptom.is_in(hurt.curl(started, "https://api.example.com/version"))

@@ -8,7 +8,8 @@ export ASSISTANT_PASSWORD
 # The service owns its database but is no superuser; an extension that only a superuser may install is made here.
 psql --set=ON_ERROR_STOP=1 --no-psqlrc --quiet --username="$POSTGRES_USER" --dbname=postgres <<'SQL'
 \getenv password ASSISTANT_PASSWORD
--- The statement holds the password: it is not to be logged, be it slow or wrong.
+-- A statement below holds the password. It is not to be logged, not even where all are, or the slow or wrong ones.
+SET log_statement = 'none';
 SET log_min_duration_statement = -1;
 SET log_min_error_statement = panic;
 CREATE ROLE assistant LOGIN PASSWORD :'password';
