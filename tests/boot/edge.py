@@ -191,6 +191,13 @@ def bodies_are_limited(client: Client) -> None:
     assert answer.status_code == 422, answer.status_code
 
 
+def control_characters_are_refused(client: Client) -> None:
+    """For nginx such a path is another one than without them; the service takes a newline at the end for nothing."""
+    for code in ("0A", "0D", "09", "00", "7F"):
+        answer = client.request("POST", f"/v1/answers%{code}", content={"question": "drip 1"})
+        assert answer.status_code == 400, f"with %{code}: {answer.status_code}"
+
+
 def is_problem_of_nginx(answer: httpx.Response, status: int) -> None:
     """An error of nginx itself looks like one of the service."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"

@@ -45,6 +45,7 @@ HASTY: Changes = {"timeouts.conf": {"proxy_read_timeout 35s": "proxy_read_timeou
 BROKEN: Changes = {
     "nginx.conf": {
         **ECHOING["nginx.conf"],
+        "[[:cntrl:]]": "[[:cntrl:]]{9}",
         "return 444;": "return 200 hello;",
         "ssl_reject_handshake on;": "ssl_certificate /run/tls/tls.crt; ssl_certificate_key /run/tls/tls.key;",
         "return 308 https://api.example.com$request_uri;": "return 302 https://api.example.com/;",
@@ -79,6 +80,7 @@ NOTICED = (
     (edge.unknown_hosts_get_nothing_behind_a_handshake, "evil.example gets an answer"),
     (edge.security_headers_are_on_every_answer, "/health/deep"),
     (edge.bodies_are_limited, "413"),
+    (edge.control_characters_are_refused, "with %0A: 200"),
     (edge.upstream_gets_nothing_forged, "x-forwarded-port"),
 )
 """Each probe with the words by which it has to notice BROKEN."""

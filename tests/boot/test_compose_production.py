@@ -377,6 +377,7 @@ THROUGH_NGINX = (
     edge.unknown_hosts_get_nothing_behind_a_handshake,
     edge.security_headers_are_on_every_answer,
     edge.bodies_are_limited,
+    edge.control_characters_are_refused,
     edge.long_answers_are_compressed,
 )
 
