@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -67,6 +68,32 @@ def run(boot: Boot, *command: str, env: Mapping[str, str] | None = None, interru
 
 def release(boot: Boot, *arguments: str, env: Mapping[str, str] | None = None, interrupt_at: str = "") -> Ran:
     return run(boot, "./release.sh", *arguments, env=env, interrupt_at=interrupt_at)
+
+
+def release_and_leave(boot: Boot, *arguments: str, at: str) -> Ran:
+    """Run `release.sh` in a terminal that is gone as soon as it shows a text, as when a connection breaks."""
+    ran = Ran(time.monotonic())
+    terminal, its_side = pty.openpty()
+    process = subprocess.Popen(
+        [tools.find("setsid"), "--ctty", "./release.sh", *arguments],
+        cwd=boot.folder,
+        env={**os.environ, **boot.env},
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+    )
+    os.close(its_side)
+    try:
+        while at not in ran.said:
+            ran.lines.append((time.monotonic(), os.read(terminal, 4096).decode(errors="replace")))
+    except OSError as error:
+        # Its side was closed.
+        raise AssertionError(f"{at!r} was not printed, but:\n{ran.said}") from error
+    finally:
+        os.close(terminal)
+        ran.code = process.wait(_LONGEST_SECONDS)
+    ran.ended = time.monotonic()
+    return ran
 
 
 def operate(boot: Boot, name: str) -> Ran:

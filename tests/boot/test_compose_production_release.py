@@ -31,6 +31,7 @@ from .releases import (
     migration,
     operate,
     release,
+    release_and_leave,
     run,
     running,
     settings,
@@ -421,6 +422,34 @@ def test_a_release_that_is_broken_off(line: str, stack: Boot, client: Client) ->
     assert ran.said.endswith(f"release.sh: {was} serves on; mend what is said above and run this again\n")
     runs_as(stack, before, but=("worker", "beat") if "worker" in line else ())
     assert (version(client), settings(stack)) == (was, kept)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("compose ps --quiet service", 125), ("network ls", 130), ("network disconnect", 130)]
+)
+def test_it_ends_with_1_whatever_docker_said(
+    command: str, code: int, stack: Boot, client: Client, tmp_path: Path
+) -> None:
+    """Docker says 130 when it was interrupted itself. Nobody has interrupted the release."""
+    before, was = running(stack), version(client)
+    stub = tmp_path / "docker"
+    stub.write_text(f'#!/bin/sh\ncase "$*" in "{command}"*) exit {code} ;; esac\nexec {tools.find("docker")} "$@"\n')
+    stub.chmod(0o755)
+    ran = release(stack, was, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert ran.code == 1, ran.said
+    assert "no replica runs" not in ran.said
+    runs_as(stack, before)
+
+
+def test_a_release_whose_terminal_is_lost(stack: Boot, client: Client) -> None:
+    """As with a broken connection: it ends as after Ctrl-C, though nobody can read what it says."""
+    before, was = running(stack), version(client)
+    kept, there = settings(stack), images(stack)
+    with changed(stack, version_file("1.2.0")):
+        ran = release_and_leave(stack, "1.2.0", at="replacing worker and beat")
+    assert ran.code == 130, ran.said
+    runs_as(stack, before, but=("worker", "beat"))
+    assert (version(client), settings(stack), images(stack)) == (was, kept, there)
 
 
 def test_one_release_at_a_time(stack: Boot) -> None:

@@ -5,7 +5,8 @@
 #                             with the version that runs, it only replaces them: for changed settings and secrets
 #   ./release.sh --rollback   takes the version before again; the database stays as the migrations have left it
 #
-# When something fails, what is new is removed, the old containers serve on, and it does not end with 0.
+# When something fails, what is new is removed, the old containers serve on, and it ends with 1. What is interrupted, by
+# Ctrl-C or by a connection that is lost, is taken back the same way, and it ends with 130.
 set -euo pipefail
 
 say() {
@@ -22,6 +23,19 @@ whole() {
   setsid --wait "$@"
 }
 
+# Docker has exit codes of its own, 130 among them.
+code=1
+begun=
+end() {
+  # Whoever read the output may be gone by now: that must not stop this half way.
+  trap '' INT TERM HUP PIPE
+  set +e
+  [[ -z $begun ]] || undo
+  exit "$code"
+}
+trap end EXIT
+trap 'code=130; exit' INT TERM HUP
+
 [[ $# == 1 && $1 =~ ^(--rollback|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$ ]] ||
   fail "run: ./release.sh VERSION, such as 1.1.0, or: ./release.sh --rollback"
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -29,7 +43,8 @@ exec {lock}<compose.yaml
 flock --nonblock "$lock" || fail "another release is running; wait for its end"
 
 # What runs
-read -r -d '' -a old <<<"$(docker compose ps --quiet service)" || true
+ids=$(docker compose ps --quiet service)
+read -r -d '' -a old <<<"$ids" || true
 ((${#old[@]})) || fail "no replica runs; start the stack with: docker compose up --detach --wait"
 image=$(docker inspect --format '{{.Config.Image}}' "${old[0]}")
 current=${image##*:}
@@ -56,9 +71,7 @@ built=
 workers_replaced=
 undo() {
   local id
-  set +e
-  trap '' INT TERM
-  say "taking $VERSION away again"
+  say "taking $VERSION away again" || exec >/dev/null 2>&1
   for id in $(docker compose ps --all --quiet service); do
     [[ " ${old[*]} " == *" $id "* ]] || whole docker rm --force "$id" >/dev/null
   done
@@ -68,8 +81,7 @@ undo() {
   [[ -z $built ]] || whole docker image rm "${image%:*}:$VERSION" >/dev/null 2>&1
   say "$current serves on; mend what is said above and run this again"
 } >&2
-trap undo EXIT
-trap 'exit 130' INT TERM
+begun=yes
 
 if [[ $1 != --rollback && $VERSION != "$current" ]]; then
   say "saving the database"
@@ -127,8 +139,8 @@ done
 sleep 3
 
 # From here on only --rollback leads back.
-trap '' INT TERM
-trap - EXIT
+trap '' INT TERM HUP PIPE
+begun=
 if [[ $VERSION != "$current" ]]; then
   touch .env
   cp --preserve .env .env.new
@@ -138,7 +150,9 @@ if [[ $VERSION != "$current" ]]; then
   } >.env.new
   mv .env.new .env
 fi
-say "$VERSION serves; the replicas of $current end when their last request and stream have ended"
+say "$VERSION serves; the replicas of $current end when their last request and stream have ended" ||
+  exec >/dev/null 2>&1
 whole docker stop "${old[@]}" >/dev/null
 whole docker rm "${old[@]}" >/dev/null
+code=0
 say "done"
