@@ -382,8 +382,11 @@ def test_a_version_that_lacks_a_migration(stack: Boot, symptom: Symptom) -> None
 
 
 def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
-    """The same version again: all containers are replaced or restarted, and nothing else is done."""
+    """The same version again: all containers are replaced or restarted, those added by hand too, and nothing else."""
+    for more in ("add-a-replica", "add-a-worker"):
+        assert operate(stack, more).code == 0
     before, was, kept = running(stack), version(client), settings(stack)
+    assert (len(before.ids["service"]), len(before.ids["worker"])) == (3, 2)
     worker = stack.containers("worker")[0]["State"]["StartedAt"]
     file = stack.folder / "service.env"
     text = file.read_text(encoding="utf-8")
@@ -398,6 +401,7 @@ def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
     after = running(stack)
     assert (after.versions, after.health, settings(stack)) == (before.versions, before.health, kept)
     assert not after.ids["service"] & before.ids["service"]
+    assert {name: len(ids) for name, ids in after.ids.items()} == {"service": 3, "worker": 2, "beat": 1}
     for container in (*stack.containers("service"), *stack.containers("worker")):
         assert "LOG_LEVEL=warning" in container["Config"]["Env"]
     assert stack.containers("worker")[0]["State"]["StartedAt"] > worker
