@@ -87,6 +87,12 @@ def meanwhile(boot: Boot, client: Client, name: str) -> tuple[Counter[int], Coun
     return searches, handed_in
 
 
+def all_jobs_are_done(boot: Boot) -> None:
+    """What was accepted while something was away is done by a later sweep."""
+    states = "SELECT DISTINCT state FROM jobs"
+    wait_for(lambda: sql(boot, states) == "done", "every job is done", 120, pause=0.5)
+
+
 def secret(boot: Boot, service: str, name: str) -> str:
     """What the first container of a service reads."""
     return execute(boot, service, "cat", f"/run/secrets/{name}").strip()
@@ -151,6 +157,7 @@ def test_change_the_passwords_of_cache_and_broker(started: Boot, client: Client)
         new = secret(started, "worker", f"{server}_password")
         assert (redis_takes(started, server, old[server]), redis_takes(started, server, new)) == (False, True), server
     all_work(started, client)
+    all_jobs_are_done(started)
 
 
 def texts_in(boot: Boot, database: str) -> set[str]:
@@ -226,6 +233,7 @@ def test_restore_a_backup_and_go_back(started: Boot, client: Client) -> None:
     operate(started, "drop-the-database-aside")
     assert databases(started) == {"assistant"}
     all_work(started, client)
+    all_jobs_are_done(started)
 
 
 def test_nothing_to_change_places_with(started: Boot) -> None:
