@@ -56,6 +56,8 @@ $count_rows
 SELECT pg_export_snapshot();
 SQL
 read -r snapshot <&"$from_session" || fail "Postgres does not answer"
+# What is about to be restored into would otherwise become the newest backup.
+[[ -s $work/rows ]] || fail "the database has no tables; there is nothing to save"
 # Uncompressed: restic compresses, and stores what is the same every day only once.
 # Without the extensions: only a superuser may make them, and the stack's first start has done it.
 restic backup --quiet --force --host=assistant --stdin-filename=assistant.dump --stdin-from-command -- \

@@ -45,7 +45,7 @@ LATER = (".env", ".env.new", "backups.tar", "backups.tar.new")
 
 WRONG = (
     "lacks a file, has expired, has another's key, is not for {0}, or nobody known here vouches for it; "
-    "put another one there, or let the private CA make one: ./prepare.sh {0} renew\n"
+    "if the name is right, put another one there, or let the private CA make one: ./prepare.sh {0} renew\n"
 )
 """What `prepare.sh` says of a pair that it does not keep."""
 
@@ -187,11 +187,16 @@ def test_prepare_keeps_no_wrong_certificate(unprepared: Path) -> None:
     folder = unprepared / "secrets"
     first, other = f"{'a' * 60}.{'b' * 60}.example.com", "other.example.com"
     assert prepare(unprepared, first.upper()).stdout.count("made") == len(MADE)
+    before = seen(folder)
+    # A secret that is missing is not made then: what else reads it would not know it.
+    (folder / "cache_password").rename(folder / "cache_password.old")
     assert f"secrets/tls {WRONG.format(other)}" in prepare(unprepared, other).stderr
-    assert "secrets/ca is not for other.example.com; remove secrets/ca" in prepare(unprepared, other, "renew").stderr
+    (folder / "cache_password.old").rename(folder / "cache_password")
+    assert seen(folder) == before
+    assert "is not for other.example.com; if the name is right, remove" in prepare(unprepared, other, "renew").stderr
     assert prepare(unprepared, first).returncode == 0, "the certificate is another one than before"
     shutil.rmtree(folder / "tls")
-    assert "secrets/ca is not for other.example.com; remove secrets/ca" in prepare(unprepared, other).stderr
+    assert "is not for other.example.com; if the name is right, remove" in prepare(unprepared, other).stderr
     assert not (folder / "tls").exists()
     shutil.rmtree(folder / "ca")
     assert prepare(unprepared, other).stdout.count("made") == 2
@@ -278,6 +283,32 @@ def test_prepare_keeps_hashes_beside_what_they_are_of(unprepared: Path) -> None:
     lines = (secrets / "api_keys").read_text().splitlines()
     assert lines == [f"website:{'0' * 64}", f"operator:{hashes['api_key']}"]
     assert f"#{hashes['cache_password']}" in (secrets / "cache.acl").read_text()
+
+
+def test_prepare_makes_the_hash_of_a_password_that_was_put_back(unprepared: Path) -> None:
+    """Its file is older than the hash of the one that had taken its place."""
+    secrets = unprepared / "secrets"
+    assert prepare(unprepared).returncode == 0
+    acl = (secrets / "broker.acl").read_text()
+    old = (secrets / "broker_password").rename(secrets / "broker_password.old")
+    assert prepare(unprepared).returncode == 0
+    assert (secrets / "broker.acl").read_text() != acl
+    old.rename(secrets / "broker_password")
+    assert prepare(unprepared).returncode == 0
+    assert (secrets / "broker.acl").read_text() == acl
+
+
+def test_prepare_gives_what_was_brought_back_to_who_reads_it(unprepared: Path) -> None:
+    secrets = unprepared / "secrets"
+    assert prepare(unprepared).returncode == 0
+    before = seen(secrets)
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    brought = [str(secrets / name) for name in (*PASSWORDS, "cache.acl", "api_keys", "tls/tls.key")]
+    for command in (["chown", "0:0", *brought], ["chmod", "0644", *brought]):
+        assert tools.run([*as_root, *command]).returncode == 0
+    assert seen(secrets) != before
+    assert prepare(unprepared).returncode == 0
+    assert seen(secrets) == before
 
 
 def test_prepared_ca_vouches_for_no_address(unprepared: Path, tmp_path: Path) -> None:

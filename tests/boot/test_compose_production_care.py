@@ -109,6 +109,8 @@ def test_revoke_an_api_key(started: Boot, client: Client, another_key: str) -> N
         assert inside.ask(replica, request)[0].status == 401
     assert another.get("/v1/search", params={"q": "x"}).status_code == 401
     assert client.get("/v1/search", params={"q": "x"}).status_code == 200
+    with pytest.raises(AssertionError, match="revoke-an-api-key"):
+        operate(started, "revoke-an-api-key")
 
 
 def logs_in(boot: Boot, password: str) -> bool:

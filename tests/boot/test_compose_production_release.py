@@ -385,14 +385,14 @@ def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
     """The same version again: all containers are replaced or restarted, those added by hand too, and nothing else."""
     for more in ("add-a-replica", "add-a-worker"):
         assert operate(stack, more).code == 0
-    before, was, kept = running(stack), version(client), settings(stack)
+    before, kept = running(stack), settings(stack)
     assert (len(before.ids["service"]), len(before.ids["worker"])) == (3, 2)
     worker = stack.containers("worker")[0]["State"]["StartedAt"]
     file = stack.folder / "service.env"
     text = file.read_text(encoding="utf-8")
     try:
         file.write_text(text.replace("LOG_LEVEL=info", "LOG_LEVEL=warning"), encoding="utf-8")
-        ran = release(stack, was)
+        ran = operate(stack, "release-the-version-that-runs")
     finally:
         file.write_text(text, encoding="utf-8")
     assert ran.code == 0, ran.said
@@ -408,6 +408,28 @@ def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
 
 
 @pytest.mark.shows("without a backup nothing is changed")
+@pytest.mark.shows("replicas of several versions run")
+def test_what_a_killed_release_leaves_is_not_released_again(stack: Boot, symptom: Symptom) -> None:
+    """What the message says makes one version of it."""
+    other = "1.1.0" if settings(stack).startswith("VERSION=1.0.0") else "1.0.0"
+    before = running(stack)
+    beside = run(
+        stack,
+        *("docker", "compose", "up", "--detach", "--no-recreate", "--wait"),
+        *(f"--scale=service={len(before.ids['service']) + 1}", "service"),
+        env={"VERSION": other},
+    )
+    assert beside.code == 0, beside.said
+    assert len(running(stack).versions["service"]) == 2
+    refused = release(stack, "1.2.0")
+    assert refused.code == 1
+    symptom.is_in(refused.said)
+    stack.compose("up", "--detach", "--wait", "--wait-timeout", "120")
+    after = running(stack)
+    assert after.versions == before.versions
+    assert len(after.ids["service"]) == 2
+
+
 def test_no_backup_no_release(stack: Boot, symptom: Symptom) -> None:
     before = running(stack)
     with a_sequence_of_somebody_else(stack):
@@ -644,6 +666,15 @@ def test_a_damaged_backup_is_not_restored(empty: Boot) -> None:
     assert ran.code == 1
     assert "restore.sh: nothing was restored" in ran.said
     assert sql(empty, "SELECT count(*) FROM pg_stat_user_tables") == "0"
+
+
+def test_an_empty_database_is_no_backup(empty: Boot) -> None:
+    """The schedule may come between the start and the restore; the newest backup stays what it was."""
+    before = snapshots(empty)
+    ran = backup(empty, "backup.sh")
+    assert ran.code == 1
+    assert "backup.sh: the database has no tables; there is nothing to save" in ran.said
+    assert snapshots(empty) == before
 
 
 def test_restore(empty: Boot, stack: Boot) -> None:

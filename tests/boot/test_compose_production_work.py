@@ -649,6 +649,7 @@ def test_a_process_killed_in_a_post_is_one_error(started: Boot, client: Client, 
         kill_who_waits(started, known)
         failed = storing.result()
     assert (failed.status_code, failed.json()["detail"]) == (503, "The service does not answer."), failed.text
+    assert "retry-after" not in failed.headers
     client.store(text)
     jobs.are_stored_once(started, [text])
     wait_for(lambda: all_replicas_are_ready(started), "both replicas are ready")
@@ -719,6 +720,14 @@ def test_see_what_it_uses(started: Boot) -> None:
 
 def runs(container: Container) -> bool:
     return bool(container["State"]["Running"])
+
+
+def test_see_until_when_the_certificate_is_valid(started: Boot, client: Client) -> None:
+    said = operate(started, "see-until-when-the-certificate-is-valid").strip()
+    with client.handshake() as connection:
+        certificate = connection.getpeercert()
+    assert certificate
+    assert said == f"notAfter={certificate['notAfter']}"
 
 
 def test_see_its_metrics(started: Boot) -> None:

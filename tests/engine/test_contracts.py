@@ -346,7 +346,7 @@ CASES = (
     case("secrets.made", COMPOSE, "file: secrets/postgres_password", "file: secrets/postgres_passwd"),
     case("secrets.made", COMPOSE, "file: secrets/cache.acl", "file: secrets/cached.acl"),
     case("secrets.readable", PREPARE, "database_password 10001:999 0440", "database_password 10001:998 0440"),
-    case("secrets.readable", PREPARE, "give 999:999 0400", "give 998:998 0400"),
+    case("secrets.readable", PREPARE, 'give 999:999 0400 "$work', 'give 998:998 0400 "$work'),
     case("secrets.readable", PREPARE, 'give 101:101 0400 "$work/', 'give 101:101 0040 "$work/'),
     case("secrets.readable", PREPARE, 'chmod 0444 "$work/tls/tls.crt"', 'chmod 0440 "$work/tls/tls.crt"'),
     case(

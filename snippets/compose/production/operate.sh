@@ -4,6 +4,9 @@
 # Release a version
 ./release.sh 1.1.0
 
+# Release the version that runs
+./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')"
+
 # Roll back
 ./release.sh --rollback
 
@@ -20,8 +23,9 @@ printf 'another:%s\n' "$(tr -d '\n' <secrets/api_key_of_another | sha256sum | cu
 # Revoke an API key
 as_root=()
 ((EUID == 0)) || as_root=(sudo)
-"${as_root[@]}" sed --in-place '/^another:/d' secrets/api_keys
-./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')"
+"${as_root[@]}" grep --quiet '^another:' secrets/api_keys &&
+  "${as_root[@]}" sed --in-place '/^another:/d' secrets/api_keys &&
+  ./release.sh "$(docker compose ps --format '{{.Image}}' service | sed -n '1s/.*://p')"
 
 # Change the password of the database
 as_root=()
@@ -70,6 +74,9 @@ docker compose ps --quiet | xargs docker stats --no-stream --format '{{.Name}} {
 docker compose ps --all --quiet | xargs docker inspect \
   --format '{{.Name}} {{with .State.Health}}{{.Status}} {{range .Log}}{{.Output}}{{end}}{{end}}'
 
+# See until when the certificate is valid
+openssl x509 -in secrets/tls/tls.crt -noout -enddate
+
 # See its metrics
 docker compose exec -T service python -c \
   "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/metrics').read().decode())"
@@ -103,7 +110,7 @@ docker compose exec -T backup tar --extract --directory /backups <backups.tar
 
 # Restore into an empty stack
 docker compose up --detach --wait --wait-timeout 120 backup
-docker compose exec -T backup restore.sh latest
+docker compose exec -T backup restore.sh "${BACKUP:-latest}" </dev/null
 docker compose up --detach --wait --wait-timeout 120
 
 # Restore a backup into a database aside
@@ -126,7 +133,7 @@ docker compose stop service worker beat
 docker compose exec -T postgres psql --no-psqlrc --set=ON_ERROR_STOP=1 --username=postgres --single-transaction \
   --command="ALTER DATABASE assistant RENAME TO assistant_between" \
   --command="ALTER DATABASE assistant_aside RENAME TO assistant" \
-  --command="ALTER DATABASE assistant_between RENAME TO assistant_aside"
+  --command="ALTER DATABASE assistant_between RENAME TO assistant_aside" </dev/null
 # It would go on to answer from the other one.
 docker compose restart cache
 docker compose up --detach --wait --wait-timeout 120

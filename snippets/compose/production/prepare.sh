@@ -48,9 +48,11 @@ give() {
   "${as_root[@]}" chmod "$2" "$3"
 }
 
-# is_there NAME [SOURCE]: it is there, and not older than what it is made from.
+# is_there NAME [TEXT]: it is there, and TEXT in it.
 is_there() {
-  [[ -e secrets/$1 && ! (-n ${2:-} && secrets/$2 -nt secrets/$1) ]] && printf 'kept  secrets/%s\n' "$1"
+  [[ -e secrets/$1 ]] || return
+  [[ -z ${2:-} ]] || "${as_root[@]}" grep --quiet --fixed-strings -e "$2" "secrets/$1" || return
+  printf 'kept  secrets/%s\n' "$1"
 }
 
 publish() {
@@ -73,11 +75,22 @@ is_right() {
     { openssl verify -no-CApath -CAfile secrets/ca/ca.crt "${question[@]}" || openssl verify "${question[@]}"; }
 } &>/dev/null
 
+# Before anything is made: who gives a wrong name has then changed nothing.
+if [[ $task != renew && -e secrets/tls ]]; then
+  is_right secrets/tls ||
+    fail "secrets/tls lacks a file, has expired, has another's key, is not for $host, or nobody known here vouches for" \
+      "it; if the name is right, put another one there, or let the private CA make one: ./prepare.sh $host renew"
+fi
+
 # The containers' users: 10001 service, worker and beat; 999 Postgres, the backup, and Redis. The key of the API is for
 # whoever runs this. A real provider has given you a key: put it into the file.
 # Whoever loses backup_password has no backups any more: keep a copy elsewhere.
 while read -r name owner mode; do
-  is_there "$name" && continue
+  if is_there "$name"; then
+    # One that was brought back from elsewhere may belong to whoever did it.
+    give "$owner" "$mode" "secrets/$name"
+    continue
+  fi
   openssl rand -base64 36 | tr '+/' '-_' >"$work/$name"
   give "$owner" "$mode" "$work/$name"
   publish "$name"
@@ -93,17 +106,24 @@ USERS
 
 # Redis knows the hash of the password. Without one a client may do nothing but PING, as the health check does.
 for name in cache broker; do
-  is_there "$name.acl" "${name}_password" && continue
+  hash=$(hash_of "${name}_password")
+  if is_there "$name.acl" "#$hash "; then
+    give 999:999 0400 "secrets/$name.acl"
+    continue
+  fi
   printf 'user %s\n' "default on nopass resetkeys resetchannels -@all +ping" \
-    "assistant on #$(hash_of "${name}_password") ~* &* +@all -@admin -@dangerous" >"$work/$name.acl"
+    "assistant on #$hash ~* &* +@all -@admin -@dangerous" >"$work/$name.acl"
   give 999:999 0400 "$work/$name.acl"
   publish "$name.acl"
 done
 
 # A line for each key; other clients' lines stay.
-if ! is_there api_keys api_key; then
+hash=$(hash_of api_key)
+if is_there api_keys "operator:$hash"; then
+  give 10001:10001 0400 secrets/api_keys
+else
   [[ ! -e secrets/api_keys ]] || "${as_root[@]}" sed '/^operator:/d' secrets/api_keys >"$work/api_keys"
-  printf 'operator:%s\n' "$(hash_of api_key)" >>"$work/api_keys"
+  printf 'operator:%s\n' "$hash" >>"$work/api_keys"
   give 10001:10001 0400 "$work/api_keys"
   publish api_keys
 fi
@@ -122,9 +142,6 @@ if ! is_there ca; then
 fi
 
 if [[ $task != renew ]] && is_there tls; then
-  is_right secrets/tls ||
-    fail "secrets/tls lacks a file, has expired, has another's key, is not for $host, or nobody known here vouches for" \
-      "it; put another one there, or let the private CA make one: ./prepare.sh $host renew"
   # One that was put there by hand may still be closed to nginx.
   give 101:101 0400 secrets/tls/tls.key
   "${as_root[@]}" chmod go+rX secrets/tls secrets/tls/tls.crt
@@ -139,7 +156,8 @@ else
     -addext "subjectAltName=DNS:$host" \
     -keyout "$work/tls/tls.key" -out "$work/tls/tls.crt" 2>"$work/log" || fail "$(<"$work/log")"
   is_right "$work/tls" ||
-    fail "secrets/ca is not for $host; remove secrets/ca and run this again, then clients have to trust the new CA"
+    fail "secrets/ca is not for $host; if the name is right, remove secrets/ca and run this again, then clients have to" \
+      "trust the new CA"
   give 101:101 0400 "$work/tls/tls.key"
   chmod 0444 "$work/tls/tls.crt"
   # nginx looks into this folder: it has to stay the same one, and the files in it change.

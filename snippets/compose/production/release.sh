@@ -49,6 +49,8 @@ read -r -d '' -a old <<<"$ids" || true
 image=$(docker inspect --format '{{.Config.Image}}' "${old[0]}")
 current=${image##*:}
 project=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "${old[0]}")
+[[ $(docker inspect --format '{{.Config.Image}}' "${old[@]}" | sort --unique | wc --lines) == 1 ]] ||
+  fail "replicas of several versions run, as a release leaves them that was killed; run: docker compose up --detach --wait"
 # nginx is in it: a replica gets requests by it.
 network=$(docker network ls --quiet \
   --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.network=app)
@@ -70,11 +72,16 @@ workers=$(docker compose ps --quiet worker | wc --lines)
 built=
 workers_replaced=
 undo() {
-  local id
+  local id added=()
   say "taking $VERSION away again" || exec >/dev/null 2>&1
   for id in $(docker compose ps --all --quiet service); do
-    [[ " ${old[*]} " == *" $id "* ]] || whole docker rm --force "$id" >/dev/null
+    [[ " ${old[*]} " == *" $id "* ]] || added+=("$id")
   done
+  # They may have got requests already, and end them.
+  ((${#added[@]} == 0)) || {
+    whole docker stop "${added[@]}"
+    whole docker rm --force "${added[@]}"
+  } >/dev/null
   [[ -z $workers_replaced ]] || VERSION=$current whole docker compose up --detach --wait \
     --scale "worker=$((workers ? workers : 1))" worker beat
   # The next try builds it again.
