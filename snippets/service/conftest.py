@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import redirect_stdout
 from hashlib import sha256
+from http.server import ThreadingHTTPServer
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -33,13 +34,20 @@ STAND_IN = Path(__file__).parents[1] / "provider" / "provider.py"
 class StandIn:
     """The stand-in for a model provider, which listens at `url`. `module` is its file, `lines` its log."""
 
-    def __init__(self, module: ModuleType, port: int) -> None:
+    def __init__(self, module: ModuleType, server: ThreadingHTTPServer) -> None:
         self.module = module
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self.server = server
+        self.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         self.lines: list[dict[str, Any]] = []
 
     def write(self, message: str, **fields: Any) -> None:
         self.lines.append(json.loads(json.dumps({"message": message, **fields})))
+
+    def end(self) -> list[dict[str, Any]]:
+        """End it and return its whole log: it answers a request first, and writes the line about it then."""
+        self.server.shutdown()
+        self.server.server_close()
+        return self.lines
 
 
 @pytest.fixture
@@ -120,7 +128,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     with module.Provider(("127.0.0.1", 0), module.Handler) as server:
-        running = StandIn(module, server.server_address[1])
+        running = StandIn(module, server)
         monkeypatch.setattr(module, "log", running.write)
         monkeypatch.setattr(module, "TOKEN_SECONDS", 0)
         monkeypatch.setattr(module, "DRIP_SECONDS", 0.01)

@@ -16,13 +16,6 @@ def ask(stand_in: StandIn, question: str, **more: Any) -> httpx.Response:
     return httpx.post(f"{stand_in.url}/chat/completions", json=content, headers=AUTHORIZED)
 
 
-def last_line(stand_in: StandIn) -> dict[str, Any]:
-    until = time.monotonic() + 5
-    while not stand_in.lines and time.monotonic() < until:
-        time.sleep(0.01)
-    return stand_in.lines[-1]
-
-
 def test_it_repeats_what_it_was_told(stand_in: StandIn) -> None:
     choice = ask(stand_in, "hello").json()["choices"][0]
     assert choice["message"]["content"] == "There is no model here; you said: hello"
@@ -34,7 +27,7 @@ def test_a_stream_ends_as_openai_ends_it(stand_in: StandIn) -> None:
     assert [event.partition(": ")[0] for event in events] == ["data", "data", "data", "data", ""]
     assert events[-2] == "data: [DONE]"
     expected = {"request_id": "the-request", "status": 200, "outcome": "done", "tokens": 2}
-    assert expected.items() <= last_line(stand_in).items()
+    assert expected.items() <= stand_in.end()[-1].items()
 
 
 @pytest.mark.parametrize(("status", "header"), [(429, "0"), (503, "0"), (500, None), (401, None)])
@@ -57,7 +50,7 @@ def test_it_fails_once(stand_in: StandIn) -> None:
 def test_it_cuts_an_answer_off(stand_in: StandIn) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         ask(stand_in, "cut", stream=True)
-    assert last_line(stand_in)["outcome"] == "cut"
+    assert stand_in.end()[-1]["outcome"] == "cut"
 
 
 @pytest.mark.parametrize(("question", "said"), [("be slow 60", 0), ("pause 60", 1)])
@@ -66,7 +59,7 @@ def test_it_stops_for_a_client_that_leaves(stand_in: StandIn, question: str, sai
     url = f"{stand_in.url}/chat/completions"
     with httpx.stream("POST", url, json=content, headers=AUTHORIZED):
         time.sleep(0.2)
-    line = last_line(stand_in)
+    line = stand_in.end()[-1]
     assert (line["outcome"], line["tokens"]) == ("left", said)
 
 
