@@ -56,8 +56,8 @@ def _say(path: str, check_name: str, count: int) -> None:
 def _tracked(catalog: Catalog, name: str) -> str:
     """Return the path in the repository of the file that a person named from anywhere, or as pages name it."""
     path = Path(name).resolve()
-    if not path.exists() and (ROOT / "snippets" / name).is_file():
-        path = ROOT / "snippets" / name
+    if not path.exists():
+        path = (ROOT / "snippets" / name).resolve()
     if not path.exists():
         raise HandbookError(f"{name}: there is no such file")
     if path.is_dir():

@@ -246,13 +246,20 @@ def parse_address(lines: list[str]) -> tuple[str, str | None, tuple[str, ...]]:
 
 
 def read_page(root: Path, path: str) -> Page:
-    """Read one page. A fence that is not a snippet's address becomes a finding."""
+    """Read one page. A fence that is not a snippet's address, or is never closed, becomes a finding."""
     page = Page(path)
     try:
         text = (root / path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise HandbookError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    last = len(text.splitlines())
     for line, info, body in fences(text):
+        # What follows a fence that is not closed belongs to it: up to the end of the next one, or of the page.
+        begins_another = any((match := _FENCE.match(below)) and match["info"] for below in body)
+        if line + len(body) == last or (info == "snippet" and begins_another):
+            hint = "close it with the marks that it begins with, on a line of their own"
+            page.findings.append(Finding(path, line, "fence", "a fence without an end", hint))
+            continue
         if info != "snippet":
             hint = "put the text into a file under snippets/ and show it with a ``` snippet fence"
             page.findings.append(Finding(path, line, "fence", f"a fence of {info or 'no language'!r}", hint))

@@ -16,6 +16,7 @@ from handbook.catalog import ROOT
     [
         ("gone.yaml", "gone.yaml: there is no such file"),
         ("snippets", "snippets: is a folder; name a file in it"),
+        ("compose/production", "compose/production: is a folder; name a file in it"),
         (".venv/.ready", "not a file that git tracks or would track"),
         ("/etc/hostname", "not a file that git tracks or would track"),
         (".gitignore", "no kind matches this path; add a row to KINDS"),

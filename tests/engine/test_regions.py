@@ -485,7 +485,28 @@ def test_addresses_are_in_the_order_of_the_file() -> None:
 def test_the_message_lists_what_stands_beside_the_wrong_part() -> None:
     with pytest.raises(NoSuchRegion) as caught:
         regions.find("yaml", COMPOSE, "services.servce.image")
-    assert str(caught.value) == "no region 'services.servce.image'; services has: services.nginx, services.service"
+    assert str(caught.value).endswith("services has: services.nginx, services.service")
+
+
+def test_the_message_begins_with_what_was_meant() -> None:
+    headings = ["Start it", *(f"Step {number} of many" for number in range(40)), "See what the health checks say"]
+    text = "\n".join(f"# {heading}\ntrue\n" for heading in headings)
+    with pytest.raises(NoSuchRegion) as caught:
+        regions.find("headed", text, "see-what-the-checks-say")
+    assert str(caught.value).startswith(
+        "no region 'see-what-the-checks-say'; did you mean see-what-the-health-checks-say? "
+        "the file has: start-it, step-0-of-many, "
+    )
+
+
+def test_the_message_means_each_part_by_one_name() -> None:
+    with pytest.raises(NoSuchRegion, match=r"'steps\.build-image'; did you mean steps\.build-images\? steps has: "):
+        regions.find("yaml", "steps:\n  - id: build-images\n    name: build-imag\n", "steps.build-image")
+
+
+def test_the_message_means_nothing_where_nothing_is_like_it() -> None:
+    with pytest.raises(NoSuchRegion, match=r"^no region 'elsewhere'; the file has: a$"):
+        regions.find("yaml", "a: 1\n", "elsewhere")
 
 
 def test_the_message_lists_each_block_once_by_its_best_name() -> None:

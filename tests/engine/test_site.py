@@ -211,7 +211,7 @@ BAD_PAGES = [
     pytest.param(
         fence("compose/demo/compose.yaml#services.servce"),
         "docs/index.md:4: region: snippets/compose/demo/compose.yaml: no region 'services.servce'; "
-        "services has: services.service; name one of these",
+        "did you mean services.service? services has: services.service; name one of these",
         id="no such region",
     ),
     pytest.param(
@@ -245,8 +245,21 @@ BAD_PAGES = [
         id="indented in a list",
     ),
     pytest.param(
-        "``` snippet\ncompose/demo/compose.yaml\n", "docs/index.md:3: fence: a fence without an end", id="no end"
+        "``` snippet\ncompose/demo/compose.yaml\n",
+        "docs/index.md:3: fence: a fence without an end; close it with the marks that",
+        id="no end",
     ),
+    pytest.param(
+        "``` snippet\ncompose/demo/compose.yaml\n\nMore text.\n",
+        "docs/index.md:3: fence: a fence without an end; close it with the marks that",
+        id="no end before text",
+    ),
+    pytest.param(
+        "``` snippet\ncompose/demo/compose.yaml\n\nMore text.\n\n" + fence("compose/demo/compose.yaml"),
+        "docs/index.md:3: fence: a fence without an end; close it with the marks that",
+        id="no end before another fence",
+    ),
+    pytest.param("~~~ yaml\na: 1\n", "docs/index.md:3: fence: a fence without an end", id="no end of another"),
     pytest.param("<pre>make</pre>\n", "docs/index.md:3: fence: a raw <pre> block", id="raw pre"),
 ]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ class Unreadable(SyntaxError):
 
 
 class NoSuchRegion(LookupError):
-    """The address is not in the file. The message lists what is."""
+    """The address is not in the file. The message names those like it, and lists what is."""
 
 
 def entries(family: str, text: str) -> dict[str, Entry]:
@@ -80,7 +81,13 @@ def pick(found: Mapping[str, Region], address: str) -> Region:
         return found[address]
     parent = max((a for a in found if address.startswith(f"{a}.")), key=len, default="")
     there = ", ".join(_children(found, parent)) or "no regions"
-    raise NoSuchRegion(f"no region {address!r}; {parent or 'the file'} has: {there}")
+    near: dict[Region, str] = {}
+    for name in get_close_matches(address, found, cutoff=0.7):
+        # One name a part, and not what is inside of it.
+        if not any(name.startswith(f"{other}.") for other in near.values()):
+            near.setdefault(found[name], name)
+    meant = f"did you mean {', '.join(near.values())}? " if near else ""
+    raise NoSuchRegion(f"no region {address!r}; {meant}{parent or 'the file'} has: {there}")
 
 
 def value(family: str, text: str, address: str) -> str:

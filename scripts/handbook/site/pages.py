@@ -38,13 +38,11 @@ def findings(catalog: Catalog, snippets: Snippets | None = None) -> list[Finding
 
 
 def _loose_code(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a page on which code stands that is no whole fence, and what it is."""
+    """Yield the lines of a page on which code stands that is in no fence, and what it is."""
     lines = text.splitlines()
     fenced: set[int] = set()
     for start, _, body in fences(text):
         fenced.update(range(start, start + len(body) + 2))
-        if start + len(body) == len(lines):
-            yield start, "a fence without an end"
     levels = [0]
     after_blank = True
     for number, line in enumerate(lines, 1):
