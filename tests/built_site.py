@@ -82,7 +82,7 @@ def wrong_blocks(page: Built, root: Path) -> list[str]:
             continue
         text = file.read_bytes().decode()
         kind = kind_of(f"snippets/{path}")
-        expected = regions.cut(text, regions.find(kind.regions, text, region)) if region and kind else text
+        expected = regions.cut(text, regions.find(kind.finder, text, region)) if region and kind else text
         if block.text != expected:
             found.append(f"{address}: shown is not the file")
         if block.attributes.get("data-copy") != expected:

@@ -137,10 +137,20 @@ def numbered(examples: Examples) -> list[tuple[str, int]]:
 
 
 def lacking(examples: Examples, need: str) -> list[str]:
-    """Return the checks that need `need` and have no good example or no bad one, and those that are no such check."""
-    wanted = set(names(need))
-    whole = {check for check, rows in examples.items() if {bool(row.rule) for row in rows} == {True, False}}
-    return sorted(wanted ^ whole | set(examples) - wanted)
+    """Say which checks that need `need` have no good example or no bad one, and which are no such check."""
+    wanted = names(need)
+    found = [
+        f"check {check}: EXAMPLES has no {word} example of it; add one to the list under its name"
+        for check in wanted
+        for word, is_bad in (("good", False), ("bad", True))
+        if not any(bool(row.rule) == is_bad for row in examples.get(check, ()))
+    ]
+    found += [
+        f"check {check}: no kind names it, or it does not need {need!r}; take its examples away"
+        for check in examples
+        if check not in wanted
+    ]
+    return found
 
 
 def judge_example(example: Example, number: int, verdict: Verdict) -> None:

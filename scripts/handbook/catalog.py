@@ -22,17 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 class Kind:
     """What a file is, decided by its path: the first row of KINDS with a matching pattern counts.
 
-    `patterns` are globs over the path in the repository in which `*` crosses folders. `regions` names the module in
-    `regions/` that finds addresses in it, `checks` the modules in `checks/` that judge it, and `language` the lexer
-    that colours it. `boots` is for what is made to run as a whole: without a boot that ran it, it is not proven.
-    `limits` is for what can't be run where the tests run: it says what was not proven, and why.
+    `patterns` are globs over the path in the repository in which `*` crosses folders. `finder` names the module in
+    `regions/` that finds addresses in it, `checks` the modules in `checks/` that judge it, and `lexer` the one of
+    Pygments that colours it. `boots` is for what is made to run as a whole: without a boot that ran it, it is not
+    proven. `limits` is for what can't be run where the tests run: it says what was not proven, and why.
     """
 
     name: str
     patterns: tuple[str, ...]
-    regions: str
+    finder: str
     checks: tuple[str, ...]
-    language: str
+    lexer: str
     boots: bool = False
     limits: str = ""
 

@@ -13,6 +13,7 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 from mkdocs.exceptions import PluginError
 
+from handbook import catalog
 from handbook.catalog import ROOT, Catalog
 from handbook.site import build, drawings, pages
 from tests.built_site import Built, foreign, mkdocs, wrong_blocks
@@ -275,6 +276,16 @@ def test_a_mistake_in_a_page_is_found(project: Project, page: str, message: str)
     found = [str(finding) for finding in pages.findings(Catalog(project.root))]
     assert len(found) == 1
     assert found[0].startswith(message)
+
+
+def test_a_kind_that_can_not_be_shown_ends_a_build_in_one_message(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "KINDS", (catalog.Kind("odd", ("*.odd",), "nowhere", (), "text"),))
+    project.write("snippets/a.odd", "a\n")
+    project.write("docs/index.md", f"# Home\n\n{fence('a.odd')}\n{fence('a.odd')}")
+    with pytest.raises(build.Stop, match=r"^kind odd: there is no finder 'nowhere'; there are: "):
+        build.define(SimpleNamespace(project_dir=str(project.root)))
 
 
 def test_a_build_lists_all_mistakes_in_one_message(project: Project) -> None:

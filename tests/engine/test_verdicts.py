@@ -128,6 +128,14 @@ def test_the_slowest_check_starts_first() -> None:
     assert verdicts.slowest_first(["shfmt", "ruff", "pyrefly"], proof) == ["pyrefly", "ruff", "shfmt"]
 
 
+def test_what_examples_lack_is_said_in_words() -> None:
+    lacking = verdicts.lacking({"json": [verdicts.Example("a.json", "{}")], "nowhere": []}, "nothing")
+    assert "check json: EXAMPLES has no bad example of it; add one to the list under its name" in lacking
+    assert "check json: EXAMPLES has no good example of it; add one to the list under its name" not in lacking
+    assert "check toml: EXAMPLES has no good example of it; add one to the list under its name" in lacking
+    assert lacking[-1] == "check nowhere: no kind names it, or it does not need 'nothing'; take its examples away"
+
+
 def test_a_need_that_is_not_there_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess(["docker"], 1, "", "Cannot connect")
     monkeypatch.setattr("handbook.tools.run", lambda *arguments, **options: failed)

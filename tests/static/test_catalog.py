@@ -5,19 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 
 import pytest
-from pygments.lexers import get_lexer_by_name
 
 from handbook import checks
 from handbook.catalog import KINDS, Catalog, Kind
+from handbook.findings import HandbookError
+from handbook.site.shown import showable
 from tests.catalog_rules import MODULES, hidden, missing, unused, without_check, without_kind
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_kind_has_a_finder_and_colours(kind: Kind) -> None:
-    finder = import_module(f"handbook.regions.{kind.regions}")
+    try:
+        showable(kind)
+    except HandbookError as error:
+        pytest.fail(str(error), pytrace=False)
+    finder = import_module(f"handbook.regions.{kind.finder}")
     assert callable(finder.regions)
     assert callable(finder.entries)
-    assert get_lexer_by_name(kind.language)
 
 
 def test_every_snippet_has_a_kind() -> None:

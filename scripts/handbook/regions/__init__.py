@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import NamedTuple
 
 
@@ -47,6 +48,11 @@ class Unreadable(SyntaxError):
 
 class NoSuchRegion(LookupError):
     """The address is not in the file. The message names those like it, and lists what is."""
+
+
+def finders() -> tuple[str, ...]:
+    """The names of all finders."""
+    return tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def entries(family: str, text: str) -> dict[str, Entry]:

@@ -69,14 +69,14 @@ def snippet(source: str, language: str, class_name: str, options: Any, md: Any, 
 
 def html(reference: Reference, shown: Shown, label: str = "") -> str:
     """Return the block for `shown`. It carries the address, and the text for the copy button, as attributes."""
-    lexer = get_lexer_by_name(shown.kind.language, stripnl=False, ensurenl=False)
+    lexer = get_lexer_by_name(shown.kind.lexer, stripnl=False, ensurenl=False)
     code = highlight(shown.text, lexer, HtmlFormatter(nowrap=True, hl_lines=shown.highlighted))
     if not shown.text.endswith("\n"):
         # Pygments ends every line.
         code = code.removesuffix("\n")
     copied = escape(shown.text).replace("\n", "&#10;").replace("\t", "&#9;")
     return (
-        f'<div class="language-{shown.kind.language} highlight" data-address="{escape(reference.address)}" '
+        f'<div class="language-{shown.kind.lexer} highlight" data-address="{escape(reference.address)}" '
         f'data-copy="{copied}"><span class="filename"><span class="path">{escape(reference.path)}</span>{label}</span>'
         f"<pre><span></span><code>{code}</code></pre></div>"
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from pygments.lexers import get_all_lexers
+
 from handbook import regions
-from handbook.catalog import Catalog, Kind, Reference, kind_of, parse_address
+from handbook.catalog import KINDS, Catalog, Kind, Reference, kind_of, parse_address
 from handbook.findings import Finding, HandbookError
 from handbook.regions import Entry, NoSuchRegion, Region, Unreadable
 
@@ -33,6 +35,24 @@ class Unresolved(HandbookError):
         self.finding = finding
 
 
+def showable(kind: Kind) -> None:
+    """Return when the finder and the lexer that a row of the catalog names are there.
+
+    Raises HandbookError, with the kind and with what there is, when not.
+    """
+    mend = "mend its row of KINDS in scripts/handbook/catalog.py"
+    if kind.finder not in regions.finders():
+        there = ", ".join(regions.finders())
+        raise HandbookError(f"kind {kind.name}: there is no finder {kind.finder!r}; there are: {there}; {mend}")
+    lexers = [alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases]
+    if kind.lexer not in lexers:
+        near = get_close_matches(kind.lexer, lexers) or sorted({other.lexer for other in KINDS} & {*lexers})
+        raise HandbookError(
+            f"kind {kind.name}: Pygments has no lexer {kind.lexer!r}; there are, among others: {', '.join(near)} "
+            f"(`.venv/bin/pygmentize -L lexers` lists all); {mend}"
+        )
+
+
 class Snippets:
     """Reads the snippets of one catalog, each once. It lives as long as one build: an edit shows in the next."""
 
@@ -42,7 +62,7 @@ class Snippets:
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def show(self, reference: Reference) -> Shown:
-        """Return what `reference` stands for. Raises Unresolved."""
+        """Return what `reference` stands for. Raises Unresolved, and HandbookError for a wrong row of the catalog."""
         path, kind, text = self._open(reference)
         if not text:
             raise _unresolved(reference, "empty", f"{path} is empty", "show a file with something in it")
@@ -97,6 +117,7 @@ class Snippets:
         if kind is None:
             hint = "add a row to KINDS in scripts/handbook/catalog.py"
             raise _unresolved(reference, "kind", f"{path} is of no kind", hint)
+        showable(kind)
         if path not in self._texts:
             try:
                 self._texts[path] = (self.catalog.root / path).read_bytes().decode()
@@ -114,7 +135,7 @@ class Snippets:
     def _all(self, reference: Reference, path: str, kind: Kind, text: str) -> dict[str, Entry]:
         if path not in self._entries:
             try:
-                self._entries[path] = regions.entries(kind.regions, text)
+                self._entries[path] = regions.entries(kind.finder, text)
             except Unreadable as error:
                 hint = f"mend the file; {reference.page}:{reference.line} shows it" if reference.page else "mend it"
                 raise Unresolved(Finding(path, error.line, "unreadable", error.msg, hint)) from None
