@@ -11,42 +11,80 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from handbook import bench, environment, stacks
-from handbook.catalog import ROOT, Catalog, kind_of
+from handbook.catalog import ROOT, Catalog, Reference, kind_of
 from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
 from handbook.site import pages
+from handbook.site.shown import showable
 from handbook.tools import find, run
 
 
 def check(files: list[str]) -> int:
-    """Run every check of each file and print what it says. Returns the exit code: 1 when there is a finding."""
+    """Run every check of each file, judge the pages that show it, and print what they say and who uses it.
+
+    Returns the exit code: 1 when there is a finding. Raises HandbookError at the end when a check could not run.
+    """
     if not files:
         raise HandbookError("no file was named; run `make check FILE=snippets/...`")
     catalog = Catalog()
-    findings: list[Finding] = []
-    for name in files:
-        path = _tracked(catalog, name)
-        kind = kind_of(path)
-        if kind is None:
-            raise HandbookError(f"{path}: no kind matches this path; add a row to KINDS in scripts/handbook/catalog.py")
-        for check_name in kind.checks:
-            module = load(check_name)
-            try:
-                ready(module.NEEDS)
-            except HandbookError as error:
-                raise HandbookError(f"{path}: {check_name} can't run: {error}") from None
-            found = [finding for finding in module.run(ROOT, [path]) if finding.path == path]
-            _say(path, f"{check_name} ({module.version()})", len(found))
-            findings += found
-        if path.startswith("docs/"):
-            found = [finding for finding in pages.findings(catalog) if finding.path == path]
-            _say(path, "addresses", len(found))
-            findings += found
-            if not found:
-                _build_site()
-    for finding in sorted(findings):
-        print(finding, file=sys.stderr)
+    findings: set[Finding] = set()
+    unable: list[str] = []
+    try:
+        for path in [_tracked(catalog, name) for name in files]:
+            _check_file(catalog, path, findings, unable)
+    finally:
+        for finding in sorted(findings):
+            print(finding, file=sys.stderr)
+    if unable:
+        raise HandbookError("\n".join(unable))
     return 1 if findings else 0
+
+
+def _check_file(catalog: Catalog, path: str, findings: set[Finding], unable: list[str]) -> None:
+    """Check one file: add to `findings`, and to `unable` the checks that lack what they need.
+
+    Raises HandbookError when no row of the catalog fits, a tool did not do its work, or the site can't be built.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise HandbookError(f"{path}: no kind matches this path; add a row to KINDS in scripts/handbook/catalog.py")
+    showable(kind)
+    for check_name in kind.checks:
+        module = load(check_name)
+        try:
+            ready(module.NEEDS)
+        except HandbookError as error:
+            unable.append(f"{path}: {check_name} can't run: {error}")
+            continue
+        found = {finding for finding in module.run(ROOT, [path]) if finding.path == path}
+        _say(path, f"{check_name} ({module.version()})", len(found))
+        findings |= found
+    shown = catalog.shown().get(path, [])
+    if shown or path.startswith("docs/"):
+        judged = {path, *(reference.page for reference in shown)}
+        found = {finding for finding in pages.findings(catalog) if finding.path in judged}
+        _say(path, "addresses on the pages that show it" if shown else "addresses", len(found))
+        findings |= found
+        if path.startswith("docs/") and not found:
+            _build_site()
+    if path.startswith("snippets/"):
+        _say_who_uses(catalog, path, shown)
+
+
+def _say_who_uses(catalog: Catalog, path: str, shown: list[Reference]) -> None:
+    """Print each place on a page that shows a snippet, and the stacks that boot with it."""
+    for reference in shown:
+        print(f"{path}: shown at {reference.page}:{reference.line}: {reference.address}")
+    if not shown:
+        print(f"{path}: no fence on a page shows it")
+    using = []
+    for name in stacks.names(catalog):
+        try:
+            if path in stacks.Stack(name, catalog).files:
+                using.append(name)
+        except HandbookError as error:
+            print(f"{path}: nobody can say whether stack {name} uses it: {error}")
+    print(f"{path}: used by stack {', '.join(using)}" if using else f"{path}: no stack uses it")
 
 
 def _say(path: str, check_name: str, count: int) -> None:
