@@ -1,9 +1,9 @@
-"""Every stack has a walkthrough that pages show whole, and a test that boots it."""
+"""Every stack has a walkthrough and a test that boots it; what pages tell step by step is told whole, and is run."""
 
 from handbook.catalog import Catalog
 from handbook.proof import modules
 from handbook.stacks import names
-from handbook.walkthroughs import steps
+from tests.paragraphs import not_run, not_shown
 
 
 def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
@@ -18,10 +18,11 @@ def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
             assert f'STACK = "{name}"' in text, f"{test}: by its name it boots {name}; write STACK = ..., or rename it"
 
 
-def test_every_step_of_a_walkthrough_is_shown() -> None:
-    catalog = Catalog()
-    for name in names(catalog):
-        path = f"snippets/{name}/walkthrough.sh"
-        shown = {reference.region for reference in catalog.shown().get(path, [])}
-        hidden = [step.name for step in steps(catalog.root / path) if step.name not in shown]
-        assert not hidden, f"{path}: no page shows {', '.join(hidden)}; show them, or take them out"
+def test_every_paragraph_is_shown() -> None:
+    wrong = not_shown(Catalog())
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_every_paragraph_of_operate_is_run() -> None:
+    wrong = not_run(Catalog())
+    assert not wrong, "\n" + "\n".join(wrong)
