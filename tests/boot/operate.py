@@ -7,13 +7,18 @@ from handbook.stacks import Boot
 from handbook.walkthroughs import steps
 
 
-def operate(boot: Boot, name: str, timeout: float = 120, env: Mapping[str, str] | None = None) -> str:
-    """Run the paragraph of that name in the stack's folder and return what it prints. Raises AssertionError.
+def paragraph(boot: Boot, name: str) -> list[str]:
+    """Return the command that runs the paragraph of that name. Raises KeyError when there is none."""
+    texts = {step.name: step.text for step in steps(boot.folder / "operate.sh")}
+    return [tools.find("bash"), "--noprofile", "--norc", "-euo", "pipefail", "-c", texts[name]]
 
-    `env` adds to the environment.
+
+def operate(boot: Boot, name: str, timeout: float = 120, env: Mapping[str, str] | None = None) -> str:
+    """Run the paragraph of that name in the stack's folder and return what it prints.
+
+    `env` adds to the environment. Raises AssertionError when it fails, KeyError when there is none, and HandbookError
+    after `timeout` seconds.
     """
-    found = {step.name: step for step in steps(boot.folder / "operate.sh")}
-    command = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", found[name].text]
-    ran = tools.run(command, cwd=boot.folder, env={**boot.env, **(env or {})}, timeout=timeout)
+    ran = tools.run(paragraph(boot, name), cwd=boot.folder, env={**boot.env, **(env or {})}, timeout=timeout)
     assert ran.returncode == 0, f"{name}: {ran.stdout}{ran.stderr}"
     return ran.stdout

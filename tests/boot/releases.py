@@ -13,7 +13,6 @@ from pathlib import Path
 
 from handbook import tools
 from handbook.stacks import Boot
-from handbook.walkthroughs import steps
 
 SERVICE = "../../service"
 _LONGEST_SECONDS = 300
@@ -94,12 +93,6 @@ def release_and_leave(boot: Boot, *arguments: str, at: str) -> Ran:
         ran.code = process.wait(_LONGEST_SECONDS)
     ran.ended = time.monotonic()
     return ran
-
-
-def operate(boot: Boot, name: str) -> Ran:
-    """Run one paragraph of the stack's `operate.sh`, by its address."""
-    texts = {step.name: step.text for step in steps(boot.folder / "operate.sh")}
-    return run(boot, tools.find("bash"), "-euo", "pipefail", "-c", texts[name])
 
 
 def version_file(number: str) -> dict[str, str]:
