@@ -42,7 +42,7 @@ test-engine: venv ## run the tests of the engine and of the service (Python only
 test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves a stack up
 	$(PYTEST) tests/boot
 
-check: venv ## run all checks of one file: make check FILE=snippets/...
+check: venv ## run all checks of one file, and say who uses it: make check FILE=snippets/...
 	$(BIN)/handbook check $(FILE)
 
 bench: docker venv ## measure levels, memory and stacks: make bench, or one of them: make bench BENCH=memory

@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="handbook", description="The engine of the handbook.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("check", help="run all checks of the named files")
+    command = commands.add_parser("check", help="run all checks of files, and say who uses them")
     command.add_argument("files", nargs="*", metavar="FILE")
     command.set_defaults(call=lambda options: check(options.files))
     command = commands.add_parser("serve", help="serve the handbook with live reload")

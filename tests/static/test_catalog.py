@@ -6,8 +6,8 @@ from importlib import import_module
 
 import pytest
 
-from handbook import checks
-from handbook.catalog import KINDS, Catalog, Kind
+from handbook import checks, regions
+from handbook.catalog import KINDS, ROOT, Catalog, Kind
 from handbook.findings import HandbookError
 from handbook.site.shown import showable
 from tests.catalog_rules import MODULES, hidden, missing, unused, without_check, without_kind
@@ -22,6 +22,11 @@ def test_every_kind_has_a_finder_and_colours(kind: Kind) -> None:
     finder = import_module(f"handbook.regions.{kind.finder}")
     assert callable(finder.regions)
     assert callable(finder.entries)
+
+
+def test_the_page_for_contributors_names_every_finder() -> None:
+    page = (ROOT / "docs" / "contribute.md").read_text(encoding="utf-8")
+    assert [name for name in regions.finders() if f"| `{name}` |" not in page] == []
 
 
 def test_every_snippet_has_a_kind() -> None:
