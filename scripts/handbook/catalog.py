@@ -56,9 +56,7 @@ KINDS = (
     ),
     Kind("env", ("snippets/*.env",), "env", ("env_file",), "ini"),
     Kind("dockerfile", ("snippets/*/Dockerfile",), "dockerfile", ("hadolint", "docker_build"), "docker"),
-    Kind(
-        "substitute", ("scripts/images/*/Dockerfile", "scripts/host/Dockerfile"), "dockerfile", ("hadolint",), "docker"
-    ),
+    Kind("substitute", ("scripts/*/Dockerfile",), "dockerfile", ("hadolint",), "docker"),
     Kind("dockerignore", ("*/.dockerignore",), "headed", ("docker_context",), "text"),
     Kind("nginx", ("snippets/nginx/*.conf", "snippets/*/nginx.conf"), "nginx", ("nginx_t", "gixy"), "nginx"),
     Kind("redis", ("snippets/redis/*.conf",), "options", ("redis_server",), "ini"),

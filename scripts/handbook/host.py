@@ -17,16 +17,13 @@ from subprocess import CompletedProcess
 from types import TracebackType
 
 from handbook import images
-from handbook.catalog import ROOT
 from handbook.findings import HandbookError
-from handbook.proof import digest
 from handbook.stacks import default_mtu
 from handbook.tools import run
 
 DOCKERFILE = "scripts/host/Dockerfile"
 BASE = "debian:trixie-slim"
 
-_REPOSITORY = "bootproof.local/host"
 _START_SECONDS = 60
 # The kernel's own settings that no namespace holds apart: a step may set one of `vm`, and sees it set.
 _COVER = """
@@ -43,22 +40,9 @@ done
 def image() -> str:
     """Return the name of the image of a fresh host, which is built when it is not there.
 
-    Raises HandbookError, with the end of the log, when it can't be built.
+    Raises ImageError, with the end of the log, when it can't be built.
     """
-    base = images.ensure([BASE])[BASE]
-    file = ROOT / DOCKERFILE
-    name = f"{_REPOSITORY}:{digest(file.read_bytes(), base.id)[:12]}"
-    if run(["docker", "image", "inspect", name]).returncode == 0:
-        return name
-    build = ["docker", "build", "--progress", "plain", "--build-context", f"{BASE}={base.build_context}"]
-    result = run([*build, "--tag", name, str(file.parent)], timeout=900)
-    if result.returncode:
-        log = "\n".join((result.stdout + result.stderr).splitlines()[-30:])
-        raise HandbookError(f"{DOCKERFILE}: the host can't be built; the end of the log:\n{log}")
-    for other in run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", _REPOSITORY]).stdout.split():
-        if other != name:
-            run(["docker", "image", "rm", other])
-    return name
+    return images.built_upon(BASE, DOCKERFILE, "host")
 
 
 class Host:

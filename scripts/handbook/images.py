@@ -29,6 +29,7 @@ from pathlib import Path
 
 from handbook import catalog
 from handbook.findings import HandbookError
+from handbook.proof import digest
 from handbook.tools import run
 
 FOLDERS = catalog.ROOT / "scripts" / "images"
@@ -119,6 +120,26 @@ def ensure(references: Iterable[str]) -> dict[str, Image]:
         if mode == "official":
             return {text: _pulled(reference, digests) for text, reference in parsed.items()}
         return {text: _built(reference) for text, reference in parsed.items()}
+
+
+def built_upon(base: str, file: str, repository: str) -> str:
+    """Return the name of an image of our own in `repository`, which is built when it is not there.
+
+    `file` is its Dockerfile, as a path in the repository, and takes nothing from its folder. It starts from `base`, for
+    which a substitute may stand. Older images of `repository` are removed. Raises ImageError, with the end of the log,
+    when it can't be built.
+    """
+    below = ensure([base])[base]
+    dockerfile = catalog.ROOT / file
+    name = f"{_OWN_PREFIX}{repository}:{digest(dockerfile.read_bytes(), below.id)[:12]}"
+    if _inspect(name) is None:
+        build = ["docker", "build", "--progress", "plain", "--build-context", f"{base}={below.build_context}"]
+        with _progress(f"building {repository} from {file}"):
+            _run_or_show([*build, "--tag", name, str(dockerfile.parent)], f"the image of {file}")
+        listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{_OWN_PREFIX}{repository}"]
+        for other in set(run(listed).stdout.split()) - {name}:
+            run(["docker", "image", "rm", other])
+    return name
 
 
 def decide(references: Iterable[str]) -> str:

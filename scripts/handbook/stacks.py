@@ -7,7 +7,6 @@ through an overlay beside the copy, never through the files.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -452,9 +451,17 @@ def free_ports() -> Iterator[int]:
     """Yield ports on 127.0.0.1 that nobody listens on and that the kernel gives to nobody by itself."""
     while True:
         port = random.choice(_PORTS)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
+        if _is_free(port):
             yield port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def default_mtu() -> str:

@@ -215,8 +215,9 @@ def test_restore_a_backup_and_go_back(started: Boot, client: Client) -> None:
 
     migrated = started.containers("migrations")[0]["State"]["StartedAt"]
     searches, handed_in = meanwhile(started, client, "let-the-two-databases-change-places")
-    assert searches.keys() == {200, 503}, searches
-    assert handed_in.keys() == {202, 503}, handed_in
+    # nginx gives up an address that has just gone with 504.
+    assert {200, 503} <= searches.keys() <= {200, 503, 504}, searches
+    assert {202, 503} <= handed_in.keys() <= {202, 503, 504}, handed_in
     assert started.containers("migrations")[0]["State"]["StartedAt"] > migrated
     assert before in found(client)
     assert after not in found(client)

@@ -408,7 +408,6 @@ def test_changed_settings_are_released(stack: Boot, client: Client) -> None:
     assert stack.containers("worker")[0]["State"]["StartedAt"] > worker
 
 
-@pytest.mark.shows("without a backup nothing is changed")
 @pytest.mark.shows("replicas of several versions run")
 def test_what_a_killed_release_leaves_is_not_released_again(stack: Boot, symptom: Symptom) -> None:
     """What the message says makes one version of it."""
@@ -431,6 +430,7 @@ def test_what_a_killed_release_leaves_is_not_released_again(stack: Boot, symptom
     assert len(after.ids["service"]) == 2
 
 
+@pytest.mark.shows("without a backup nothing is changed")
 def test_no_backup_no_release(stack: Boot, symptom: Symptom) -> None:
     before = running(stack)
     with a_sequence_of_somebody_else(stack):

@@ -233,6 +233,48 @@ def test_failed_build_shows_the_end_of_its_log(docker: Any) -> None:
     assert [line.strip() for line in lines[1:]] == [f"line {number}" for number in range(70, 100)]
 
 
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A Dockerfile of our own, upon a base that is there."""
+    base = images.Image("debian:x", "bootproof.local/debian:x", "sha256:1", official=False)
+    monkeypatch.setattr(images, "ensure", lambda names: dict.fromkeys(names, base))
+    monkeypatch.setattr(images.catalog, "ROOT", tmp_path)
+    (tmp_path / "tool").mkdir()
+    file = tmp_path / "tool/Dockerfile"
+    file.write_text("FROM debian:x\n")
+    return file
+
+
+def test_image_of_our_own_is_built_once_for_each_content(docker: Any, own: Path) -> None:
+    there = {"bootproof.local/tool:old"}
+
+    def answer(command: list[str]) -> Answer:
+        if command[1] == "build":
+            there.add(command[command.index("--tag") + 1])
+        if command[1:3] == ["image", "rm"]:
+            there.remove(command[-1])
+        if command[1:3] == ["image", "inspect"]:
+            return (0, '[{"Id": "x"}]', "") if command[-1] in there else (1, "", "No such image")
+        return 0, "\n".join(there), ""
+
+    ran = docker(answer)
+    name = images.built_upon("debian:x", "tool/Dockerfile", "tool")
+    assert there == {name}, "the older one goes"
+    build = next(command for command in ran if command[1] == "build")
+    assert "debian:x=docker-image://bootproof.local/debian:x" in build
+    assert build[-1] == str(own.parent)
+    assert images.built_upon("debian:x", "tool/Dockerfile", "tool") == name
+    own.write_text("FROM debian:x\nRUN true\n")
+    assert images.built_upon("debian:x", "tool/Dockerfile", "tool") != name
+    assert sum(command[1] == "build" for command in ran) == 2
+
+
+def test_image_of_our_own_that_cannot_be_built_shows_why(docker: Any, own: Path) -> None:
+    docker(lambda command: (1, "", "No such image" if "inspect" in command else "no package wrk"))
+    with pytest.raises(ImageError, match=r"the image of tool/Dockerfile cannot be made; .*\n    no package wrk$"):
+        images.built_upon("debian:x", "tool/Dockerfile", "tool")
+
+
 def test_archive_of_this_machine_is_found_in_apt(docker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (
         "Debian|Debian-Security|main|http://security/\nOther|Debian|main|http://other/\nDebian|Debian|main|http://a/\n"

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -263,3 +264,11 @@ def test_every_form_of_a_port_is_moved(root: Path, ports: str, known_by: list[in
         assert boot.ports == {port: 20_000 + index for index, port in enumerate(known_by)}
         overlay = boot.overlay.read_text()
     assert [line.strip(" -") for line in overlay.splitlines() if "127.0.0.1" in line] == moved
+
+
+def test_a_free_port_is_not_held_by_who_found_it() -> None:
+    ports = stacks.free_ports()
+    port = next(ports)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", port))
+    assert next(ports) != port
