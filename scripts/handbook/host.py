@@ -25,6 +25,8 @@ DOCKERFILE = "scripts/host/Dockerfile"
 BASE = "debian:trixie-slim"
 
 _START_SECONDS = 60
+# How `docker exec` ends when the command itself cannot be run.
+_NOT_BEGUN = 126
 # The kernel's own settings that no namespace holds apart: a step may set one of `vm`, and sees it set.
 _COVER = """
 mkdir /run/vm
@@ -120,7 +122,11 @@ class Host:
         `timeout` is in seconds.
         """
         shell = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", script]
-        result = run(["docker", "exec", f"--user={user}", f"--workdir={cwd}", self.name, *shell], timeout=timeout)
+        command = ["docker", "exec", f"--user={user}", f"--workdir={cwd}", self.name, *shell]
+        result = run(command, timeout=timeout)
+        if result.returncode == _NOT_BEGUN and "OCI runtime exec failed" in result.stderr + result.stdout:
+            # The engine could not start it, and nothing has run yet.
+            result = run(command, timeout=timeout)
         if check and result.returncode:
             said = (result.stdout + result.stderr).strip()
             raise HandbookError(f"{self.name}: this ended with {result.returncode}:\n{script.strip()}\n{said}")

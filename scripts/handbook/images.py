@@ -132,7 +132,7 @@ def built_upon(base: str, file: str, repository: str) -> str:
     below = ensure([base])[base]
     dockerfile = catalog.ROOT / file
     name = f"{_OWN_PREFIX}{repository}:{digest(dockerfile.read_bytes(), below.id)[:12]}"
-    if _inspect(name) is None:
+    if run(["docker", "image", "inspect", name]).returncode:
         build = ["docker", "build", "--progress", "plain", "--build-context", f"{base}={below.build_context}"]
         with _progress(f"building {repository} from {file}"):
             _run_or_show([*build, "--tag", name, str(dockerfile.parent)], f"the image of {file}")

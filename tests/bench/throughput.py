@@ -2,8 +2,8 @@
 
 Through nginx means TLS, its limits and its access log, as in production; the replicas are asked over plain HTTP. wrk
 asks both from a container in the network in which nginx asks the replicas, over connections that stay open, as many
-each time. With one replica its process is the limit, and nginx and wrk have the other core of a machine with two. With
-more replicas than cores to spare the machine is the limit, and what nginx needs the replicas can't have.
+each time. With one replica its process is the limit, as long as the other core of a machine with two is enough for
+nginx and wrk. When the replicas fill all cores, what nginx needs they can't have.
 
 The two take turns, so that whatever else the machine does meets both. A ratio is the median of those of all rounds.
 """
@@ -37,6 +37,7 @@ ROUNDS = 8
 SECONDS = 3
 WARM_SECONDS = 2
 GOAL = 0.85
+# What other programs may have to do: the processors are what is measured.
 QUIET = 0.5
 
 _COUNTED = re.compile(rf'^http_requests_total{{method="GET",route="{PATH}",status="200"}} (\S+)$', re.MULTILINE)
