@@ -124,8 +124,9 @@ class Host:
         shell = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", script]
         command = ["docker", "exec", f"--user={user}", f"--workdir={cwd}", self.name, *shell]
         result = run(command, timeout=timeout)
-        if result.returncode == _NOT_BEGUN and "OCI runtime exec failed" in result.stderr + result.stdout:
-            # The engine could not start it, and nothing has run yet.
+        refused = result.returncode == _NOT_BEGUN and "OCI runtime exec failed" in result.stderr + result.stdout
+        if refused and "docker exec" not in script:
+            # It is this machine's engine that could not start it, not one in the host: nothing has run yet.
             result = run(command, timeout=timeout)
         if check and result.returncode:
             said = (result.stdout + result.stderr).strip()

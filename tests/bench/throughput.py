@@ -130,7 +130,11 @@ def wrk(image: str, network: str, host: str, url: str, addresses: int, seconds: 
     ran = tools.run([*container, *options, url], timeout=seconds + 30)
     if ran.returncode:
         raise HandbookError(f"wrk ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
-    said = json.loads(ran.stdout.splitlines()[-1])
+    try:
+        said = json.loads(ran.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        # Without its script wrk ends with 0 all the same.
+        raise HandbookError(f"{SCRIPT.name} has told nothing: {ran.stdout}{ran.stderr}") from None
     if said["bad"] or said["broken"] or not said["requests"]:
         raise HandbookError(f"{url}: not every request was answered well:\n{ran.stdout}")
     if said["addresses"] != addresses:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -18,6 +18,10 @@ from handbook.pytest_plugin import RESULTS, module_name
 from handbook.stacks import Boot, Stack, docker_version
 from handbook.walkthroughs import Walkthrough
 
+from . import inside
+from .client import Client, client_of
+from .operate import operate
+from .probes import Logs, logs_of
 from .symptoms import Symptom, marked
 
 BOOT = pytest.StashKey[Boot]()
@@ -146,6 +150,34 @@ def started(boot: Boot, walk: Walkthrough, boots: Any) -> Boot:
         images={image.name: str(image) for image in boot.images.values()},
     )
     return boot
+
+
+# What follows asks the stack for production. A module that boots another one has fixtures of its own of these names.
+
+
+@pytest.fixture(scope="module")
+def another_key(boot: Boot, walk: Walkthrough) -> str:
+    """The key of another client, made as the page says, before the service reads the hashes."""
+    walk.until("prepare")
+    operate(boot, "add-an-api-key")
+    return (boot.folder / "secrets" / "api_key_of_another").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def client(started: Boot) -> Client:
+    """A client with the operator's key."""
+    return client_of(started)
+
+
+@pytest.fixture(scope="module")
+def logs(started: Boot) -> Logs:
+    return logs_of(started)
+
+
+@pytest.fixture(scope="module")
+def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
+    """Asks for deep health from inside a container of the service."""
+    return lambda: inside.deep_health(started.containers("service")[0])
 
 
 @pytest.fixture

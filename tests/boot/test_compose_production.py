@@ -19,8 +19,8 @@ from handbook.catalog import Catalog
 from handbook.stacks import HOST, Boot, Stack, leftovers
 from handbook.walkthroughs import Walkthrough
 
-from . import containers, edge, hurt, inside, probes
-from .client import Client, client_of, wait_for
+from . import containers, edge, hurt, probes
+from .client import Client, wait_for
 from .containers import execute, outputs
 from .database import held_table, log_slow_statement, sql, waits_for_the_table
 from .prepared import Public, prepare, seen
@@ -57,22 +57,6 @@ def inputs() -> str:
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
     return Stack(STACK, Catalog()).digest([here, *helpers])
-
-
-@pytest.fixture(scope="module")
-def client(started: Boot) -> Client:
-    return client_of(started)
-
-
-@pytest.fixture(scope="module")
-def logs(started: Boot) -> Logs:
-    return probes.logs_of(started)
-
-
-@pytest.fixture(scope="module")
-def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
-    """Asks for deep health from inside a container of the service."""
-    return lambda: inside.deep_health(started.containers("service")[0])
 
 
 @pytest.fixture

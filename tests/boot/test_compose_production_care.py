@@ -15,10 +15,9 @@ import yaml
 from handbook import tools
 from handbook.catalog import Catalog
 from handbook.stacks import Boot, Stack
-from handbook.walkthroughs import Walkthrough
 
 from . import inside, jobs
-from .client import Client, client_of, wait_for
+from .client import Client, wait_for
 from .containers import execute, said
 from .database import PSQL, sql
 from .operate import operate
@@ -39,20 +38,8 @@ def inputs() -> str:
 
 
 @pytest.fixture(scope="module")
-def another_key(boot: Boot, walk: Walkthrough) -> str:
-    walk.until("prepare")
-    operate(boot, "add-an-api-key")
-    return (boot.folder / "secrets" / "api_key_of_another").read_text().strip()
-
-
-@pytest.fixture(scope="module")
 def started(another_key: str, started: Boot) -> Boot:
     return started
-
-
-@pytest.fixture(scope="module")
-def client(started: Boot) -> Client:
-    return client_of(started)
 
 
 def all_work(boot: Boot, client: Client) -> None:
@@ -76,7 +63,13 @@ def meanwhile(boot: Boot, client: Client, name: str) -> tuple[Counter[int], Coun
         while not acting.done():
             answers = (
                 client.get("/v1/search", params={"q": f"asked once {uuid.uuid4().hex}"}),
-                client.request("POST", "/v1/jobs", content={"texts": jobs.texts(1)}),
+                # With a key nginx may send it once more, and says when the client may.
+                client.request(
+                    "POST",
+                    "/v1/jobs",
+                    content={"texts": jobs.texts(1)},
+                    headers={"Idempotency-Key": uuid.uuid4().hex},
+                ),
             )
             for answer, counted in zip(answers, (searches, handed_in), strict=True):
                 assert answer.status_code != 503 or int(answer.headers["retry-after"]) > 0, answer.text

@@ -22,11 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from handbook import proof, tools
 from handbook.catalog import ROOT, Catalog
 from handbook.stacks import Boot, Stack
-from handbook.walkthroughs import Walkthrough
 
 from . import deaths, edge, hurt, inside, jobs, probes, small, streams, symptoms
 from .bursts import burst
-from .client import Client, client_of, wait_for
+from .client import Client, wait_for
 from .containers import Container, execute, said
 from .database import held_table, sql, waits_for_the_table
 from .inside import Request
@@ -65,38 +64,14 @@ def inputs() -> str:
 
 
 @pytest.fixture(scope="module")
-def another_key(boot: Boot, walk: Walkthrough) -> str:
-    """The key of another client, made as the page says, before the service reads the hashes."""
-    walk.until("prepare")
-    operate(boot, "add-an-api-key")
-    return (boot.folder / "secrets" / "api_key_of_another").read_text().strip()
-
-
-@pytest.fixture(scope="module")
 def started(another_key: str, started: Boot) -> Boot:
     return started
-
-
-@pytest.fixture(scope="module")
-def client(started: Boot) -> Client:
-    return client_of(started)
 
 
 @pytest.fixture(scope="module")
 def another(client: Client, another_key: str) -> Client:
     """Another client. What it asks for is counted by itself."""
     return replace(client, key=another_key)
-
-
-@pytest.fixture(scope="module")
-def logs(started: Boot) -> Logs:
-    return probes.logs_of(started)
-
-
-@pytest.fixture(scope="module")
-def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
-    """Asks for deep health from inside a container of the service."""
-    return lambda: inside.deep_health(started.containers("service")[0])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -225,12 +227,25 @@ def test_a_tool_that_says_nothing_and_ends_with_0(check: str, tmp_path: Path, mo
     believes_no_silence(check, EXAMPLES[check], tmp_path, monkeypatch)
 
 
+def test_gixy_gets_no_secret_that_stands_in_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`prepare.sh` makes secrets beside the stack, for other users; git ignores them."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    parts = {"compose.yaml": COMPOSE, "parts/a.conf": "etag on;\n", "parts/secrets/key": "", ".gitignore": "secrets\n"}
+    (path,) = write(tmp_path, [Example("nginx.conf", INCLUDING, beside=parts)])
+    copied: list[Path] = []
+    copy = shutil.copy
+    monkeypatch.setattr(shutil, "copy", lambda source, target: copied.append(Path(source)) or copy(source, target))
+    assert load("gixy").run(tmp_path, [path]) == []
+    assert {file.name for file in copied} == {"nginx.conf", "a.conf"}
+
+
 def test_gixy_passes_no_file_beside_one_that_can_not_be_parsed(tmp_path: Path) -> None:
     parts = {
         "compose.yaml": COMPOSE,
         "parts/a.conf": "server_tokens off;\n",
         "parts/bad.conf": "etag on;\nlocation / {\n",
     }
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (path,) = write(tmp_path, [Example("nginx.conf", INCLUDING, beside=parts)])
     folder = path.removesuffix("/nginx.conf")
     others = [f"{folder}/parts/a.conf", f"{folder}/parts/bad.conf"]

@@ -47,6 +47,15 @@ def test_bad_run_is_refused(differs: dict[str, int], message: str, monkeypatch: 
         send(monkeypatch, **differs)
 
 
+@pytest.mark.parametrize("said", ["", "Running 3s test\nRequests/sec: 3000\n"])
+def test_run_without_its_script_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """wrk ends with 0 all the same."""
+    ended = subprocess.CompletedProcess(["docker"], 0, said, "cannot open /spread.lua")
+    monkeypatch.setattr(throughput.tools, "run", lambda *_, **__: ended)
+    with pytest.raises(HandbookError, match=re.compile("spread.lua has told nothing: .*cannot open", re.DOTALL)):
+        throughput.wrk("image", "network", "--add-host=a:1", "http://a", 2, 3)
+
+
 def test_ratio_compares_neighbours() -> None:
     # The machine was half as fast in the last two rounds.
     assert Rates(direct=[1000, 1000, 500, 500], nginx=[900, 900, 450, 450]).ratio == pytest.approx(0.9)

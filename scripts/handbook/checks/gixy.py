@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 import crossplane
@@ -65,16 +65,18 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
 
 
 def _lay_out(root: Path, service: Service, folder: Path) -> dict[str, str]:
-    """Copy what a service mounts to where it sees it, below `folder`; map each copy to the path it came from."""
+    """Copy what a service mounts to where it sees it, below `folder`; map each copy to the path it came from.
+
+    Only what git tracks or would track: secrets that somebody has made in this checkout are nobody's business.
+    """
     origin = {}
     for target, source in service.mounts.items():
-        own = root / source
-        for file in sorted(own.rglob("*")) if own.is_dir() else [own]:
-            if file.is_file():
-                copy = folder / target.lstrip("/") / file.relative_to(own)
+        for file in Catalog(root).files:
+            if PurePosixPath(file).is_relative_to(source):
+                copy = folder / target.lstrip("/") / PurePosixPath(file).relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copy)
-                origin[str(copy)] = file.relative_to(root).as_posix()
+                shutil.copy(root / file, copy)
+                origin[str(copy)] = file
     return origin
 
 
