@@ -133,7 +133,8 @@ def walk(request: pytest.FixtureRequest, boot: Boot, docker_services: Services) 
         # One module tells the whole story of a stack; others that boot it stop where they have what they need.
         story = module_name(request.node.nodeid) == modules(ROOT, boot.stack.name)[0]
         left = [step.name for step in walkthrough.steps if story and step.name not in walkthrough.results]
-        whole = not request.config.stash[RESULTS].modules[module_name(request.node.nodeid)].left_out
+        results = request.config.stash[RESULTS]
+        whole = results.ran_whole(results.modules[module_name(request.node.nodeid)])
         assert not (left and whole and not request.session.testsfailed), f"{name}: no test ran {', '.join(left)}"
 
 

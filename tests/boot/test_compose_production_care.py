@@ -1,4 +1,7 @@
-"""What is done to the Compose stack for production now and then: other passwords, keys, backups and images."""
+"""What is done to the Compose stack for production now and then: other images, backups, keys and passwords.
+
+What compares all rows comes before what leaves jobs behind, which are done later.
+"""
 
 import json
 import time
@@ -80,15 +83,119 @@ def meanwhile(boot: Boot, client: Client, name: str) -> tuple[Counter[int], Coun
     return searches, handed_in
 
 
-def all_jobs_are_done(boot: Boot) -> None:
-    """What was accepted while something was away is done by a later sweep."""
-    states = "SELECT DISTINCT state FROM jobs"
-    wait_for(lambda: sql(boot, states) == "done", "every job is done", 120, pause=0.5)
+def texts_in(boot: Boot, database: str) -> set[str]:
+    # The last of two databases counts.
+    rows = execute(boot, "postgres", *PSQL, f"--dbname={database}", "--command=SELECT text FROM documents")
+    return {*rows.splitlines()}
 
 
-def secret(boot: Boot, service: str, name: str) -> str:
-    """What the first container of a service reads."""
-    return execute(boot, service, "cat", f"/run/secrets/{name}").strip()
+def cluster(boot: Boot) -> str:
+    return sql(boot, "SELECT system_identifier FROM pg_control_system()")
+
+
+def test_what_is_not_saved_is_not_removed(started: Boot) -> None:
+    before = cluster(started)
+    started.compose("stop", "backup")
+    with pytest.raises(AssertionError, match="is not running"):
+        operate(started, "save-the-database-and-remove-it")
+    assert cluster(started) == before
+    started.compose("up", "--detach", "--wait", "--wait-timeout", "120")
+
+
+QUESTION = "which texts were stored around the backup"
+
+
+def test_save_the_database_and_make_it_anew(started: Boot, client: Client) -> None:
+    """As one goes to another major version of PostgreSQL, with the same one."""
+    text = f"Stored before the upgrade {uuid.uuid4().hex}"
+    client.store(text)
+    before, there = cluster(started), texts_in(started, "assistant")
+    operate(started, "save-the-database-and-remove-it", SECONDS)
+    answer = client.get("/v1/search", params={"q": QUESTION})
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+    operate(started, "restore-into-an-empty-stack", SECONDS)
+    assert cluster(started) != before
+    assert texts_in(started, "assistant") == there
+    all_work(started, client)
+
+
+def made_as(boot: Boot, database: str) -> list[str]:
+    """Whose a database is, who may do what with it, and what is installed in it."""
+    owner = f"SELECT datdba::regrole, datacl, datcollate FROM pg_database WHERE datname = '{database}'"
+    command = [*PSQL, f"--dbname={database}", f"--command={owner}"]
+    return execute(boot, "postgres", *command, "--command=SELECT extname FROM pg_extension ORDER BY 1").split()
+
+
+def databases(boot: Boot) -> set[str]:
+    return {*sql(boot, "SELECT datname FROM pg_database WHERE datname LIKE 'assistant%'").split()}
+
+
+def newest_backup(boot: Boot) -> str:
+    listed = json.loads(execute(boot, "backup", "restic", "snapshots", "--json"))
+    return str(listed[-1]["short_id"])
+
+
+def found(client: Client) -> set[str]:
+    answer = client.get("/v1/search", params={"q": QUESTION, "limit": "40"})
+    assert answer.status_code == 200, answer.text
+    return {match["text"] for match in answer.json()["matches"]}
+
+
+def test_nothing_to_change_places_with(started: Boot, client: Client) -> None:
+    """The database stays what it is, under its name, and the service serves."""
+    there = texts_in(started, "assistant")
+    with pytest.raises(AssertionError, match=f'database "{ASIDE}" does not exist'):
+        operate(started, "let-the-two-databases-change-places", SECONDS)
+    assert databases(started) == {"assistant"}
+    assert texts_in(started, "assistant") == there
+    # In a reader's terminal the paragraph goes on to its end, which is this.
+    started.compose("up", "--detach", "--wait", "--wait-timeout", "120")
+    all_work(started, client)
+
+
+def test_restore_a_backup_and_go_back(started: Boot, client: Client) -> None:
+    """Not the newest one: what was written after it is no longer found, and still there."""
+    before, after, later = (f"Stored around the backup {uuid.uuid4().hex}" for _ in range(3))
+    client.store(before)
+    operate(started, "make-a-backup-now")
+    chosen = newest_backup(started)
+    client.store(after)
+    operate(started, "make-a-backup-now")
+    assert newest_backup(started) != chosen
+
+    operate(started, "restore-a-backup-into-a-database-aside", env={"BACKUP": chosen})
+    assert made_as(started, ASIDE) == made_as(started, "assistant")
+    there, saved = texts_in(started, "assistant"), texts_in(started, ASIDE)
+    assert there - saved == {after}
+    assert saved <= there
+    lines = operate(started, "compare-the-two-databases").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith(" assistant")]
+    assert [row[:2] for row in rows] == [["assistant", str(len(there))], [ASIDE, str(len(saved))]], lines
+    assert {before, after} <= found(client)
+
+    migrated = started.containers("migrations")[0]["State"]["StartedAt"]
+    searches, handed_in = meanwhile(started, client, "let-the-two-databases-change-places")
+    # nginx gives up an address that has just gone with 504.
+    assert {200, 503} <= searches.keys() <= {200, 503, 504}, searches
+    assert {202, 503} <= handed_in.keys() <= {202, 503, 504}, handed_in
+    assert started.containers("migrations")[0]["State"]["StartedAt"] > migrated
+    assert before in found(client)
+    assert after not in found(client)
+    assert there <= texts_in(started, ASIDE)
+    client.store(later)
+    all_work(started, client)
+    # So the cache has an answer that is not to be given any more.
+    assert later in found(client)
+
+    operate(started, "let-the-two-databases-change-places", SECONDS)
+    assert {before, after} <= found(client)
+    assert later not in found(client)
+    assert later in texts_in(started, ASIDE)
+    assert there <= texts_in(started, "assistant")
+
+    operate(started, "drop-the-database-aside")
+    assert databases(started) == {"assistant"}
+    all_work(started, client)
 
 
 def test_revoke_an_api_key(started: Boot, client: Client, another_key: str) -> None:
@@ -104,6 +211,11 @@ def test_revoke_an_api_key(started: Boot, client: Client, another_key: str) -> N
     assert client.get("/v1/search", params={"q": "x"}).status_code == 200
     with pytest.raises(AssertionError, match="revoke-an-api-key"):
         operate(started, "revoke-an-api-key")
+
+
+def secret(boot: Boot, service: str, name: str) -> str:
+    """What the first container of a service reads."""
+    return execute(boot, service, "cat", f"/run/secrets/{name}").strip()
 
 
 def logs_in(boot: Boot, password: str) -> bool:
@@ -152,120 +264,12 @@ def test_change_the_passwords_of_cache_and_broker(started: Boot, client: Client)
         new = secret(started, "worker", f"{server}_password")
         assert (redis_takes(started, server, old[server]), redis_takes(started, server, new)) == (False, True), server
     all_work(started, client)
-    all_jobs_are_done(started)
 
 
-def texts_in(boot: Boot, database: str) -> set[str]:
-    # The last of two databases counts.
-    rows = execute(boot, "postgres", *PSQL, f"--dbname={database}", "--command=SELECT text FROM documents")
-    return {*rows.splitlines()}
-
-
-def made_as(boot: Boot, database: str) -> list[str]:
-    """Whose a database is, who may do what with it, and what is installed in it."""
-    owner = f"SELECT datdba::regrole, datacl, datcollate FROM pg_database WHERE datname = '{database}'"
-    command = [*PSQL, f"--dbname={database}", f"--command={owner}"]
-    return execute(boot, "postgres", *command, "--command=SELECT extname FROM pg_extension ORDER BY 1").split()
-
-
-def databases(boot: Boot) -> set[str]:
-    return {*sql(boot, "SELECT datname FROM pg_database WHERE datname LIKE 'assistant%'").split()}
-
-
-def newest_backup(boot: Boot) -> str:
-    listed = json.loads(execute(boot, "backup", "restic", "snapshots", "--json"))
-    return str(listed[-1]["short_id"])
-
-
-QUESTION = "which texts were stored around the backup"
-
-
-def found(client: Client) -> set[str]:
-    answer = client.get("/v1/search", params={"q": QUESTION, "limit": "40"})
-    assert answer.status_code == 200, answer.text
-    return {match["text"] for match in answer.json()["matches"]}
-
-
-def test_restore_a_backup_and_go_back(started: Boot, client: Client) -> None:
-    """Not the newest one: what was written after it is no longer found, and still there."""
-    before, after, later = (f"Stored around the backup {uuid.uuid4().hex}" for _ in range(3))
-    client.store(before)
-    operate(started, "make-a-backup-now")
-    chosen = newest_backup(started)
-    client.store(after)
-    operate(started, "make-a-backup-now")
-    assert newest_backup(started) != chosen
-
-    operate(started, "restore-a-backup-into-a-database-aside", env={"BACKUP": chosen})
-    assert made_as(started, ASIDE) == made_as(started, "assistant")
-    there, saved = texts_in(started, "assistant"), texts_in(started, ASIDE)
-    assert there - saved == {after}
-    assert saved <= there
-    lines = operate(started, "compare-the-two-databases").splitlines()
-    rows = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith(" assistant")]
-    assert [row[:2] for row in rows] == [["assistant", str(len(there))], [ASIDE, str(len(saved))]], lines
-    assert {before, after} <= found(client)
-
-    migrated = started.containers("migrations")[0]["State"]["StartedAt"]
-    searches, handed_in = meanwhile(started, client, "let-the-two-databases-change-places")
-    # nginx gives up an address that has just gone with 504.
-    assert {200, 503} <= searches.keys() <= {200, 503, 504}, searches
-    assert {202, 503} <= handed_in.keys() <= {202, 503, 504}, handed_in
-    assert started.containers("migrations")[0]["State"]["StartedAt"] > migrated
-    assert before in found(client)
-    assert after not in found(client)
-    assert there <= texts_in(started, ASIDE)
-    client.store(later)
-    all_work(started, client)
-    # So the cache has an answer that is not to be given any more.
-    assert later in found(client)
-
-    operate(started, "let-the-two-databases-change-places", SECONDS)
-    assert {before, after} <= found(client)
-    assert later not in found(client)
-    assert later in texts_in(started, ASIDE)
-    assert there <= texts_in(started, "assistant")
-
-    operate(started, "drop-the-database-aside")
-    assert databases(started) == {"assistant"}
-    all_work(started, client)
-    all_jobs_are_done(started)
-
-
-def test_nothing_to_change_places_with(started: Boot) -> None:
-    """The database stays what it is, under its name."""
-    there = texts_in(started, "assistant")
-    with pytest.raises(AssertionError, match=f'database "{ASIDE}" does not exist'):
-        operate(started, "let-the-two-databases-change-places", SECONDS)
-    assert databases(started) == {"assistant"}
-    assert texts_in(started, "assistant") == there
-
-
-def cluster(boot: Boot) -> str:
-    return sql(boot, "SELECT system_identifier FROM pg_control_system()")
-
-
-def test_what_is_not_saved_is_not_removed(started: Boot) -> None:
-    before = cluster(started)
-    started.compose("stop", "backup")
-    with pytest.raises(AssertionError, match="is not running"):
-        operate(started, "save-the-database-and-remove-it")
-    assert cluster(started) == before
-    started.compose("up", "--detach", "--wait", "--wait-timeout", "120")
-
-
-def test_save_the_database_and_make_it_anew(started: Boot, client: Client) -> None:
-    """As one goes to another major version of PostgreSQL, with the same one."""
-    text = f"Stored before the upgrade {uuid.uuid4().hex}"
-    client.store(text)
-    before, there = cluster(started), texts_in(started, "assistant")
-    operate(started, "save-the-database-and-remove-it", SECONDS)
-    answer = client.get("/v1/search", params={"q": QUESTION})
-    assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
-    operate(started, "restore-into-an-empty-stack", SECONDS)
-    assert cluster(started) != before
-    assert texts_in(started, "assistant") == there
-    all_work(started, client)
+def test_nothing_that_was_accepted_is_lost(started: Boot) -> None:
+    """What was accepted while something was away is done by a later sweep, which need not be waited for before."""
+    states = "SELECT DISTINCT state FROM jobs"
+    wait_for(lambda: sql(started, states) == "done", "every job is done", 120, pause=0.5)
 
 
 @pytest.fixture

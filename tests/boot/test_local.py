@@ -70,7 +70,8 @@ def walk(request: pytest.FixtureRequest, boot: Boot, place: Place, docker_servic
     with Walkthrough(script, cwd=place.folder, env=environment, name=WALKTHROUGH) as walkthrough:
         yield walkthrough
         left = [step.name for step in walkthrough.steps if step.name not in walkthrough.results]
-        whole = not request.config.stash[RESULTS].modules[module_name(request.node.nodeid)].left_out
+        results = request.config.stash[RESULTS]
+        whole = results.ran_whole(results.modules[module_name(request.node.nodeid)])
         assert not (left and whole and not request.session.testsfailed), f"{WALKTHROUGH}: no test ran {', '.join(left)}"
 
 

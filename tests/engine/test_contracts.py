@@ -634,7 +634,7 @@ def test_a_target_that_limits_no_stop_is_found(tree: Tree) -> None:
         (COMPOSE, "image: nginx:", "image: postgres:", "one database is expected"),
         (COMPOSE, "build: ../../service", "build: ../../other", "no file deploys the service"),
         (COMPOSE, "target: /etc/nginx\n", "target: /etc/nginx-other\n", "mount one"),
-        (NGINX, "nginx-shared/tls.conf", "nginx-shared/gone.conf", "nginx.conf:18: nothing of the repository"),
+        (NGINX, "nginx-shared/tls.conf", "nginx-shared/gone.conf", "nginx.conf:20: nothing of the repository"),
         (GUNICORN, "wsgi_app = ", "application = ", "the application is expected here"),
         (ENV, "GUNICORN_TIMEOUT=30", "GUNICORN_TIMEOUT=soon", "service.env:24: 'soon' is not a number"),
         (
