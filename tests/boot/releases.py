@@ -39,8 +39,13 @@ class Ran:
         raise AssertionError(f"{text!r} was not printed, but:\n{self.said}")
 
 
-def run(boot: Boot, *command: str, env: Mapping[str, str] | None = None, interrupt_at: str = "") -> Ran:
-    """Run a command where a reader stands. With `interrupt_at`, Ctrl-C is pressed at the first line with this text."""
+def run(
+    boot: Boot, *command: str, env: Mapping[str, str] | None = None, interrupt_at: str = "", after: float = 0
+) -> Ran:
+    """Run a command where a reader stands.
+
+    With `interrupt_at`, Ctrl-C is pressed `after` seconds from the first line with this text.
+    """
     ran = Ran(time.monotonic())
     with subprocess.Popen(
         command,
@@ -56,6 +61,7 @@ def run(boot: Boot, *command: str, env: Mapping[str, str] | None = None, interru
         for line in process.stdout:
             ran.lines.append((time.monotonic(), line))
             if interrupt_at and interrupt_at in line:
+                time.sleep(after)
                 # To the whole group, as a terminal does.
                 os.killpg(process.pid, signal.SIGINT)
                 interrupt_at = ""
@@ -65,8 +71,10 @@ def run(boot: Boot, *command: str, env: Mapping[str, str] | None = None, interru
     return ran
 
 
-def release(boot: Boot, *arguments: str, env: Mapping[str, str] | None = None, interrupt_at: str = "") -> Ran:
-    return run(boot, "./release.sh", *arguments, env=env, interrupt_at=interrupt_at)
+def release(
+    boot: Boot, *arguments: str, env: Mapping[str, str] | None = None, interrupt_at: str = "", after: float = 0
+) -> Ran:
+    return run(boot, "./release.sh", *arguments, env=env, interrupt_at=interrupt_at, after=after)
 
 
 def release_and_leave(boot: Boot, *arguments: str, at: str) -> Ran:

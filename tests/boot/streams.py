@@ -1,10 +1,13 @@
 """Asks for answers that come as a stream, as a client does with curl, and notes when each part arrived."""
 
+import contextlib
 import itertools
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +89,25 @@ def ask(client: Client, question: str, *, version: str = "2") -> Stream:
     stream.cut = " ".join(said)
     assert bool(curl.returncode) == bool(said), f"curl ended with {curl.returncode}: {said}"
     return stream
+
+
+@contextlib.contextmanager
+def all_the_time(client: Client, many: int = 8) -> Iterator[None]:
+    """Ask for short streams, some at a time, while a `with` block runs. Each of them has to be whole."""
+    over = threading.Event()
+
+    def one_after_another() -> None:
+        while not over.is_set():
+            ask(client, "drip 15").is_whole()
+
+    with ThreadPoolExecutor(many) as pool:
+        asking = [pool.submit(one_after_another) for _ in range(many)]
+        try:
+            yield
+        finally:
+            over.set()
+        for asked in asking:
+            asked.result()
 
 
 def _events(lines: Iterator[str]) -> Iterator[Event]:

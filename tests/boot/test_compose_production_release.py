@@ -18,7 +18,7 @@ from handbook.catalog import Catalog
 from handbook.stacks import Boot, Stack
 from handbook.walkthroughs import Walkthrough
 
-from . import jobs
+from . import jobs, streams
 from .client import Client, client_of, wait_for
 from .database import sql
 from .load import Load, Result, add_clients, stored_texts
@@ -455,10 +455,25 @@ def test_a_release_that_is_broken_off(line: str, stack: Boot, client: Client) ->
     before, was, kept = running(stack), version(client), settings(stack)
     with changed(stack, version_file("1.2.0")):
         ran = release(stack, "1.2.0", interrupt_at=line)
-    assert ran.code == 130, ran.said
-    assert ran.said.endswith(f"release.sh: {was} serves on; mend what is said above and run this again\n")
+    is_taken_back(ran, was)
     runs_as(stack, before, but=("worker", "beat") if "worker" in line else ())
     assert (version(client), settings(stack)) == (was, kept)
+
+
+def is_taken_back(ran: Ran, was: str) -> None:
+    assert ran.code == 130, ran.said
+    assert ran.said.endswith(f"release.sh: {was} serves on; mend what is said above and run this again\n")
+
+
+def test_a_release_that_is_broken_off_when_it_serves(stack: Boot, client: Client) -> None:
+    """Streams that its replicas have begun go on to their end."""
+    before, was = running(stack), version(client)
+    with changed(stack, version_file("1.2.0")), streams.all_the_time(client):
+        # By then nginx gives them some.
+        ran = release(stack, "1.2.0", interrupt_at="both versions serve", after=2)
+    is_taken_back(ran, was)
+    runs_as(stack, before, but=("worker", "beat"))
+    assert version(client) == was
 
 
 @pytest.mark.parametrize(

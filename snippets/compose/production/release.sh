@@ -142,7 +142,8 @@ fi
 for id in "${new[@]}"; do
   whole docker network connect --alias service "$network" "$id"
 done
-# nginx asks for the addresses every second (resolver in nginx.conf); then both versions serve.
+say "both versions serve"
+# nginx asks for the addresses every second (resolver in nginx.conf).
 sleep 3
 
 # From here on only --rollback leads back.
