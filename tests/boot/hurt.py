@@ -13,10 +13,13 @@ from .client import wait_for
 from .operate import operate
 from .prepared import prepare
 
-# The kernel is told to take the worker first. It may take what asks for the memory, too, when that asks on too fast.
+# The kernel is told to take the worker first, which is who has no children: init has gunicorn, and that has the worker.
+# It may take what asks for the memory, too, when that asks on too fast.
 _EATER = """
 import os
-workers = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
+pids = {pid for pid in os.listdir("/proc") if pid.isdigit()}
+parents = {open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1] for pid in pids}
+workers = pids - parents - {str(os.getpid())}
 for pid in workers:
     with open(f"/proc/{pid}/oom_score_adj", "w") as score:
         score.write("1000")
