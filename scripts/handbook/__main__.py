@@ -1,16 +1,17 @@
-"""The command `handbook`: the doors of the Makefile that need the engine."""
+"""The command `handbook`: what needs the engine, such as most doors of the Makefile."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from handbook import bench, environment, stacks
+from handbook import bench, copies, environment, stacks
 from handbook.catalog import ROOT, Catalog, Reference, kind_of
 from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
@@ -131,6 +132,12 @@ def serve(address: str) -> NoReturn:
     os.execv(find("mkdocs"), ["mkdocs", "serve", "--dev-addr", address])
 
 
+def copy(name: str, folder: str) -> None:
+    """Copy a stack and say where to go on. Raises HandbookError when that can't be done."""
+    count = copies.copy(Catalog(), name, Path(folder))
+    print(f"copied {count} files; go on with: cd {shlex.quote(str(Path(folder) / name))}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code. A person's mistake ends in one message on stderr and code 2."""
     parser = argparse.ArgumentParser(prog="handbook", description="The engine of the handbook.")
@@ -139,6 +146,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("check", help="run all checks of files, and say who uses them")
     command.add_argument("files", nargs="*", metavar="FILE")
     command.set_defaults(call=lambda options: check(options.files))
+    command = commands.add_parser("copy", help="copy the files of a stack into a folder")
+    command.add_argument("stack", metavar="STACK", help="such as compose/production")
+    command.add_argument("folder", metavar="FOLDER")
+    command.set_defaults(call=lambda options: copy(options.stack, options.folder))
     command = commands.add_parser("serve", help="serve the handbook with live reload")
     command.add_argument("address", metavar="HOST:PORT")
     command.set_defaults(call=lambda options: serve(options.address))

@@ -7,12 +7,15 @@ through an overlay beside the copy, never through the files.
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import random
 import re
 import shutil
 import socket
+import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +37,12 @@ from handbook.tools import run
 
 HOST = "api.example.com"
 
-_NO_ENGINE = ("scripts/handbook/site/", "scripts/handbook/contracts/", "scripts/handbook/bench.py")
+_NO_ENGINE = (
+    "scripts/handbook/site/",
+    "scripts/handbook/contracts/",
+    "scripts/handbook/bench.py",
+    "scripts/handbook/copies.py",
+)
 _LOCKS = ("requirements/handbook.txt", "requirements/images.lock")
 _BUILT = "bootproof.local"
 _PROJECT = "com.docker.compose.project"
@@ -42,6 +50,8 @@ _PROJECT = "com.docker.compose.project"
 _PORTS = range(20_000, 32_000)
 _LOG_LINES = 50
 _DOWN_SECONDS = 5
+# Of every file in an archive: 2026-01-01.
+_PACKED = 1_767_225_600
 
 
 def names(catalog: Catalog) -> tuple[str, ...]:
@@ -213,12 +223,35 @@ class Stack:
         """One digest of all `inputs`: while it is the same, the same things would boot again."""
         return digest(*(part for item in sorted(self.inputs(also).items()) for part in item))
 
-    def copy(self, folder: Path) -> Path:
-        """Copy its files into `folder`, laid out as below `snippets/`, and return the folder of its `compose.yaml`."""
-        for path in self.files:
-            target = folder / path.removeprefix("snippets/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.catalog.root / path, target)
+    def archive(self) -> bytes:
+        """Its files as one archive (.tar.gz), laid out as below `snippets/`, in a folder that is named after the stack.
+
+        The same files make the same bytes. Only the owner may write, and what can be run here can be run there.
+        """
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in self.files:
+                source = self.catalog.root / path
+                member = tarfile.TarInfo(f"{slug(self.name)}/{path.removeprefix('snippets/')}")
+                content = source.read_bytes()
+                member.size, member.mtime = len(content), _PACKED
+                member.mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
+                archive.addfile(member, io.BytesIO(content))
+        return gzip.compress(packed.getvalue(), mtime=_PACKED)
+
+    def unpack(self, folder: Path) -> Path:
+        """Unpack its archive, without the folder around it, into `folder`; return where its `compose.yaml` is then.
+
+        So what boots in a test is what a reader downloads.
+        """
+        with tarfile.open(fileobj=io.BytesIO(self.archive())) as archive:
+            # Not by extractall: Python 3.11.3 and older have no filter for what it may do.
+            for member in archive.getmembers():
+                target = folder / member.name.partition("/")[2]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                content = archive.extractfile(member)
+                target.write_bytes(content.read() if content else b"")
+                target.chmod(member.mode)
         return folder / self.name
 
 
@@ -256,7 +289,7 @@ class Boot:
         self.stack = stack
         self.keep = keep
         self.id = f"{os.getpid()}-{random.randrange(16**4):04x}"
-        self.project = f"{_prefix(stack.name)}-{self.id}"
+        self.project = f"{slug(stack.name)}-{self.id}"
         self.images: dict[str, images.Image] = {}
         self.files: dict[str, str] = {}
 
@@ -264,7 +297,7 @@ class Boot:
         forget_abandoned(self.stack.name)
         self.images = images.ensure(self.stack.references)
         self.scratch = Path(tempfile.mkdtemp(prefix="bootproof-")).resolve()
-        self.folder = self.stack.copy(self.scratch / "copy")
+        self.folder = self.stack.unpack(self.scratch / "copy")
         # Of the copy: a file of the repository may be edited while it runs.
         copied = digests(self.scratch / "copy", (path.removeprefix("snippets/") for path in self.stack.files))
         self.files = {f"snippets/{path}": content for path, content in copied.items()}
@@ -437,13 +470,13 @@ def forget_abandoned(stack: str) -> None:
     labels = f'{{{{index .Config.Labels "{_PROJECT}"}}}}'
     projects = run(["docker", "image", "inspect", "--format", labels, *listing]).stdout.split() if listing else []
     for project in set(projects):
-        booted = re.fullmatch(rf"{_prefix(stack)}-(\d+)-[0-9a-f]{{4}}", project)
+        booted = re.fullmatch(rf"{slug(stack)}-(\d+)-[0-9a-f]{{4}}", project)
         if booted and not Path(f"/proc/{booted[1]}").exists() and not leftovers(project):
             forget_builds(project)
 
 
-def _prefix(stack: str) -> str:
-    """What the project of every boot of a stack begins with."""
+def slug(stack: str) -> str:
+    """The name of a stack where no slash may stand: in archives, and in the projects of its boots."""
     return stack.replace("/", "-")
 
 

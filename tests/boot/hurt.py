@@ -53,7 +53,7 @@ def start(boot: Boot, *options: str, last: tuple[str, ...] = ()) -> str:
 
 def start_unprepared(boot: Boot) -> str:
     """Start a copy of the stack, under a name of its own, in which nobody ran `prepare.sh`."""
-    folder = boot.stack.copy(boot.scratch / "unprepared")
+    folder = boot.stack.unpack(boot.scratch / "unprepared")
     project = ["--project-directory", str(folder), "--project-name", f"{boot.project}-unprepared"]
     files = ["--file", str(folder / "compose.yaml"), "--file", str(boot.overlay)]
     try:

@@ -1,19 +1,16 @@
-"""The symptoms that a page names, and what a test shows of them.
+"""The symptoms that a page names (`handbook.symptoms`), and what a test shows of them.
 
-A page's section "When it goes wrong", or a whole page that has none, has one heading of the third level a symptom,
-which holds the text that one sees. A test that makes the stack show it is marked `@pytest.mark.shows("the text")` and
-hands what it saw to `symptom.is_in`.
+A test that makes the stack show one is marked `@pytest.mark.shows("the text")` and hands what it saw to
+`symptom.is_in`.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SECTION = "When it goes wrong"
-_HEADING = re.compile(r"### (`+) ?(?P<text>.+?) ?\1")
+from handbook.symptoms import headings, text_of
 
 
 class Symptom:
@@ -29,19 +26,12 @@ class Symptom:
         self.seen = True
 
 
-def headings(page: Path) -> list[str]:
-    """The headings of symptoms on the page, as written."""
-    text = f"\n{page.read_text(encoding='utf-8')}\n## "
-    section = text.partition(f"\n## {SECTION}\n")[2].partition("\n## ")[0]
-    return [line for line in (section or text).splitlines() if line.startswith("###")]
-
-
 def named(page: Path) -> list[str]:
-    """The texts in these headings, in order. Raises AssertionError for a heading without one."""
-    found = [(heading, _HEADING.fullmatch(heading)) for heading in headings(page)]
-    wrong = [heading for heading, match in found if not match]
+    """The texts in its headings of symptoms, in order. Raises AssertionError for a heading without one."""
+    found = {heading: text_of(heading) for heading in headings(page)}
+    wrong = [heading for heading, text in found.items() if not text]
     assert not wrong, f"{page.name}: the heading of a symptom is the text that one sees, in backticks: {wrong}"
-    return [match["text"] for _, match in found if match]
+    return [text for heading in headings(page) if (text := text_of(heading))]
 
 
 def shown(module: ModuleType | type) -> list[str]:

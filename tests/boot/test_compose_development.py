@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 from handbook import proof, tools
 from handbook.catalog import ROOT, Catalog
 from handbook.stacks import Boot, Stack, leftovers
+from handbook.symptoms import headings
 from handbook.walkthroughs import Walkthrough
 
 from . import containers, development, hurt, symptoms
@@ -51,7 +52,7 @@ def inputs() -> str:
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
     of_production = Stack("compose/production", Catalog()).digests().values()
-    return proof.digest(Stack(STACK, Catalog()).digest([here, *helpers]), *of_production, *symptoms.headings(PAGE))
+    return proof.digest(Stack(STACK, Catalog()).digest([here, *helpers]), *of_production, *headings(PAGE))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def client(started: Boot, secrets: Path) -> Iterator[httpx.Client]:
 @pytest.fixture
 def unprepared(tmp_path: Path) -> Path:
     """The copy of the stack as a developer with a strict umask makes it."""
-    folder = Stack(STACK, Catalog()).copy(tmp_path)
+    folder = Stack(STACK, Catalog()).unpack(tmp_path)
     for path in tmp_path.rglob("*"):
         path.chmod(path.stat().st_mode & ~0o077)
     return folder

@@ -62,7 +62,7 @@ def inputs() -> str:
 @pytest.fixture
 def unprepared(tmp_path: Path) -> Path:
     """The copy of the stack as a reader with a strict umask makes it."""
-    folder = Stack(STACK, Catalog()).copy(tmp_path)
+    folder = Stack(STACK, Catalog()).unpack(tmp_path)
     for mounted in (folder / "proxy", *(tmp_path / name for name in ("nginx", "postgres", "redis"))):
         for path in (mounted, *mounted.rglob("*")):
             path.chmod(path.stat().st_mode & ~0o077)

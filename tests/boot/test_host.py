@@ -15,6 +15,7 @@ from handbook.catalog import ROOT, Catalog
 from handbook.host import BASE, DOCKERFILE, Host
 from handbook.pytest_plugin import RESULTS, module_name
 from handbook.stacks import Stack, docker_version, engine, image_ids
+from handbook.symptoms import headings
 from handbook.walkthroughs import Step, steps
 
 from . import symptoms
@@ -63,7 +64,7 @@ def inputs() -> str:
     around = engine([here, *(here.parent / name for name in ("client.py", "conftest.py", "symptoms.py"))])
     found = {**files(), **around, **proof.digests(ROOT, [DOCKERFILE, PRODUCTION.path]), **image_ids([BASE, NGINX])}
     parts = [part for item in sorted(found.items()) for part in item]
-    return proof.digest(docker_version(), *parts, *symptoms.headings(PAGE), *shown())
+    return proof.digest(docker_version(), *parts, *headings(PAGE), *shown())
 
 
 class Walk:

@@ -15,6 +15,7 @@ from handbook.catalog import ROOT, Catalog
 from handbook.proof import digests
 from handbook.pytest_plugin import RESULTS, module_name
 from handbook.stacks import Boot, Stack, docker_version, leftovers
+from handbook.symptoms import headings
 from handbook.walkthroughs import Walkthrough
 
 from . import development, servers, symptoms
@@ -33,7 +34,7 @@ def inputs() -> str:
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
     stack = Stack(STACK, Catalog()).digest([here, *helpers, ROOT / WALKTHROUGH])
-    return proof.digest(stack, sys.version, *symptoms.headings(PAGE), json.dumps(table(PAGE)))
+    return proof.digest(stack, sys.version, *headings(PAGE), json.dumps(table(PAGE)))
 
 
 @pytest.fixture(scope="module")

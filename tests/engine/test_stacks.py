@@ -1,9 +1,11 @@
 """Which files a stack takes along, which images it names, and what is refused. No Docker is asked."""
 
+import io
 import itertools
 import os
 import socket
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -93,10 +95,27 @@ def test_it_takes_what_its_services_need_and_no_more(root: Path) -> None:
     assert set(small(root).files) == {f"snippets/{path}" for path in TAKEN}
 
 
-def test_the_copy_has_the_layout_of_the_snippets(root: Path, tmp_path: Path) -> None:
-    folder = small(root).copy(tmp_path / "copy")
+def test_what_is_unpacked_has_the_layout_of_the_snippets(root: Path, tmp_path: Path) -> None:
+    folder = small(root).unpack(tmp_path / "copy")
     assert folder == tmp_path / "copy" / "compose" / "small"
     assert {str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*") if p.is_file()} == TAKEN
+
+
+def test_the_archive_is_the_same_for_the_same_files(root: Path) -> None:
+    """Whenever and by whomever it is made; and what can be run stays so."""
+    script = root / "snippets/compose/small/prepare.sh"
+    script.chmod(0o755)
+    first = small(root).archive()
+    os.utime(script, (0, 0))
+    (root / "snippets/nginx/tls.conf").chmod(0o600)
+    assert small(root).archive() == first
+    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
+        members = archive.getmembers()
+    assert {member.name for member in members} == {f"compose-small/{path}" for path in TAKEN}
+    assert {member.name for member in members if member.mode == 0o755} == {"compose-small/compose/small/prepare.sh"}
+    assert {(member.uid, member.gid, member.uname, member.mode & 0o022) for member in members} == {(0, 0, "", 0)}
+    script.chmod(0o644)
+    assert small(root).archive() != first
 
 
 def test_it_knows_the_images_from_a_registry(root: Path) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from handbook.catalog import ROOT
+from handbook.symptoms import SECTION
 from tests.boot import symptoms
 
 PAGE = ROOT / "docs" / "compose" / "troubleshooting.md"
@@ -48,7 +49,7 @@ def test_the_page_names_the_symptoms_that_are_shown() -> None:
 )
 def test_other_pages(headings: str, words: str, tmp_path: Path, module: ModuleType) -> None:
     (tmp_path / "page.md").write_text(f"# Page\n\n## Part\n\n{headings}\n## Next\n")
-    (tmp_path / "section.md").write_text(f"# Page\n\n## {symptoms.SECTION}\n\n{headings}\n## Next\n\n### More\n")
+    (tmp_path / "section.md").write_text(f"# Page\n\n## {SECTION}\n\n{headings}\n## Next\n\n### More\n")
     with pytest.raises(AssertionError, match=words):
         symptoms.all_are_shown(tmp_path / "section.md", module)
     with pytest.raises(AssertionError, match=words):
