@@ -33,11 +33,13 @@ class Block:
 
 @dataclass
 class Built(HTMLParser):
-    """A built page: its blocks of code, what its text says, and the addresses that a browser asks for by itself."""
+    """A built page: its blocks of code, what its text says, where its links lead, and what a browser asks for."""
 
     html: str
     blocks: list[Block] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
     text: str = ""
 
     def __post_init__(self) -> None:
@@ -48,6 +50,9 @@ class Built(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
+        self.ids.add(attributes.get("id", ""))
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
         if tag == "pre":
             above = (a for _, a in reversed([*self._open, (tag, attributes)]) if "data-address" in a)
             self.blocks.append(Block(next(above, {})))

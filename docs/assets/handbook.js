@@ -17,6 +17,18 @@ function mend() {
     nav.setAttribute("aria-label", label || "Section");
   });
 }
+// Escape closes the card of a chip until both the pointer and the focus have left it.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const chip of document.querySelectorAll(".chip:is(:hover, :focus-within)")) chip.classList.add("dismissed");
+});
+for (const left of ["pointerout", "focusout"]) {
+  addEventListener(left, () => setTimeout(() => {
+    for (const chip of document.querySelectorAll(".chip.dismissed:not(:hover, :focus-within)")) {
+      chip.classList.remove("dismissed");
+    }
+  }));
+}
 document$.subscribe(() => {
   mend();
   const article = document.querySelector("article");

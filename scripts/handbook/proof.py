@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from handbook.catalog import ROOT, Catalog, kind_of
+from handbook.catalog import ROOT, kind_of
 from handbook.findings import HandbookError
 
 FORMAT = 3
@@ -180,17 +180,6 @@ class Booted:
         return [record for _, record in self.modules if record]
 
 
-def booted(proof: Proof, root: Path) -> list[Booted]:
-    """Judge every stack that has booted here: it is proven when each of its modules ran whole and passed."""
-    found = []
-    for stack in sorted({record.subject for record in proof.boots()}):
-        known = {record.name: record for record in proof.boots() if record.subject == stack}
-        names = dict.fromkeys([*modules(root, stack), *known])
-        ran = tuple((name, known.get(name)) for name in names)
-        found.append(Booted(stack, _worst(judge(record, root) for _, record in ran), ran))
-    return found
-
-
 def _worst(states: Iterable[State]) -> State:
     """What outweighs the rest; nothing at all is proven."""
     there = set(states)
@@ -200,7 +189,9 @@ def _worst(states: Iterable[State]) -> State:
 
 @dataclass(frozen=True)
 class Row:
-    """What the site says of one snippet: its state, and for each check of its kind the record, if there is one."""
+    """What the site says of one snippet: its state, for each check of its kind the record, if there is one, and the
+    boots, good or bad, that ran with it as it is now.
+    """
 
     path: str
     state: State
@@ -212,47 +203,82 @@ class Row:
         """The id of its row on the Proof page."""
         return "proof-" + "".join(c if c.isalnum() else "-" for c in self.path.removeprefix("snippets/"))
 
+    @property
+    def last(self) -> Record | None:
+        """The newest of all its records."""
+        there = [*(record for _, record in self.checks if record), *self.boots]
+        return max(there, key=lambda record: record.time, default=None)
 
-def row(proof: Proof, root: Path, path: str) -> Row:
-    """Judge the snippet at `path` (relative to `root`) as it is now against what was proven.
 
-    What a check or a boot said is out of date when any file that went into it has changed. A failure that is not out of
-    date outweighs everything else.
+class Judge:
+    """Judges what was proven against the files of the checkout at `root` as they are.
+
+    It reads each file once, so it lives as long as one build of the site.
     """
-    kind = kind_of(path)
-    found = tuple((check, proof.get(path, check)) for check in (kind.checks if kind else ()))
-    boots = proof.boots_of(path, digest((root / path).read_bytes()))
-    states = [judge(record, root) for record in (*(record for _, record in found), *boots)]
-    if not found or (kind and kind.boots and not _booted_whole(root, path, boots)):
-        states.append("not run")
-    state = _worst(states)
-    if state == "proven" and kind and kind.limits:
-        state = "not proven here"
-    return Row(path, state, found, tuple(record for record in boots if record.passed))
 
+    def __init__(self, proof: Proof, root: Path) -> None:
+        self._proof = proof
+        self._root = root
+        self._digests: dict[str, str | None] = {}
+        self._rows: dict[str, Row] = {}
 
-def _booted_whole(root: Path, path: str, boots: Sequence[Record]) -> bool:
-    """Whether every module of tests that boots the stack of a file has booted it."""
-    stack = path.removeprefix("snippets/").rpartition("/")[0]
-    return bool(boots) and set(modules(root, stack)) <= {record.name for record in boots if record.subject == stack}
+    def state_of(self, record: Record | None) -> State:
+        """Judge one record: the files that went into it as they are now against those that ran."""
+        if record is None:
+            return "not run"
+        if any(self._digest(path) != content for path, content in record.files.items()):
+            return "changed"
+        return "proven" if record.passed else "failed"
 
+    def row(self, path: str) -> Row:
+        """Judge the snippet at `path` (relative to the root), which is there.
 
-def judge(record: Record | None, root: Path) -> State:
-    """Judge one record: the files that went into it as they are now against those that ran."""
-    if record is None:
-        return "not run"
-    try:
-        same = digests(root, record.files) == dict(record.files)
-    except FileNotFoundError:
-        same = False
-    if not same:
-        return "changed"
-    return "proven" if record.passed else "failed"
+        What a check or a boot said is out of date when any file that went into it has changed. A failure that is not
+        out of date outweighs everything else.
+        """
+        if path not in self._rows:
+            self._rows[path] = self._judge(path)
+        return self._rows[path]
 
+    def _judge(self, path: str) -> Row:
+        kind = kind_of(path)
+        found = tuple((check, self._proof.get(path, check)) for check in (kind.checks if kind else ()))
+        boots = self._proof.boots_of(path, self._digest(path) or "")
+        states = [self.state_of(record) for record in (*(record for _, record in found), *boots)]
+        if not found or (kind and kind.boots and not self._booted_whole(path, boots)):
+            states.append("not run")
+        state = _worst(states)
+        if state == "proven" and kind and kind.limits:
+            state = "not proven here"
+        return Row(path, state, found, tuple(boots))
 
-def rows(catalog: Catalog, proof: Proof) -> list[Row]:
-    """The rows of all snippets, in the order of their paths."""
-    return [row(proof, catalog.root, path) for path in catalog.snippets]
+    def _booted_whole(self, path: str, boots: Sequence[Record]) -> bool:
+        """Whether every module of tests that boots the stack of a file has booted it."""
+        return bool(boots) and not self.missing(path, boots)
+
+    def missing(self, path: str, boots: Sequence[Record]) -> set[str]:
+        """The modules of tests that boot the stack of a file, and are not among `boots`."""
+        stack = path.removeprefix("snippets/").rpartition("/")[0]
+        return set(modules(self._root, stack)) - {record.name for record in boots if record.subject == stack}
+
+    def booted(self) -> list[Booted]:
+        """Judge every stack that has booted here: it is proven when each of its modules ran whole and passed."""
+        found = []
+        for stack in sorted({record.subject for record in self._proof.boots()}):
+            known = {record.name: record for record in self._proof.boots() if record.subject == stack}
+            names = dict.fromkeys([*modules(self._root, stack), *known])
+            ran = tuple((name, known.get(name)) for name in names)
+            found.append(Booted(stack, _worst(self.state_of(record) for _, record in ran), ran))
+        return found
+
+    def _digest(self, path: str) -> str | None:
+        """The digest of a file's content, None when there is no such file."""
+        if path not in self._digests:
+            try:
+                self._digests.update(digests(self._root, [path]))
+            except OSError:
+                self._digests[path] = None
+        return self._digests[path]
 
 
 def now() -> str:

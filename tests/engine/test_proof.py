@@ -12,7 +12,7 @@ import pytest
 from handbook import proof, pytest_plugin
 from handbook.catalog import Catalog, kind_of
 from handbook.findings import HandbookError
-from handbook.proof import Proof, Record
+from handbook.proof import Judge, Proof, Record
 from handbook.site import proof_page
 
 pytest_plugins = ["pytester"]
@@ -217,12 +217,12 @@ MAIN, PART = "snippets/nginx/nginx.conf", "snippets/nginx/tls.conf"
 
 def test_a_snippet_is_proven_when_all_its_checks_are(nginx: Path) -> None:
     store = Proof.read(nginx)
-    assert proof.row(store, nginx, MAIN).state == "not run"
+    assert Judge(store, nginx).row(MAIN).state == "not run"
     store.add(record(nginx, MAIN, "gixy"))
-    assert proof.row(store, nginx, MAIN).state == "not run", "one check of two has not run"
+    assert Judge(store, nginx).row(MAIN).state == "not run", "one check of two has not run"
     store.add(record(nginx, MAIN, "nginx_t"))
     store.write()
-    assert proof.row(Proof.read(nginx), nginx, MAIN).state == "proven"
+    assert Judge(Proof.read(nginx), nginx).row(MAIN).state == "proven"
 
 
 @pytest.mark.parametrize("edited", [MAIN, PART])
@@ -231,13 +231,13 @@ def test_a_snippet_changes_with_what_went_into_its_checks(nginx: Path, edited: s
     store.add(record(nginx, MAIN, "gixy", files=[MAIN, PART]))
     store.add(record(nginx, MAIN, "nginx_t", files=[MAIN]))
     (nginx / edited).write_text("b;\n")
-    assert proof.row(store, nginx, MAIN).state == "changed"
+    assert Judge(store, nginx).row(MAIN).state == "changed"
 
 
 def test_one_failure_outweighs_the_rest(nginx: Path) -> None:
     store = Proof.read(nginx)
     store.add(record(nginx, MAIN, "gixy", passed=False))
-    assert proof.row(store, nginx, MAIN).state == "failed"
+    assert Judge(store, nginx).row(MAIN).state == "failed"
 
 
 def test_a_failed_boot_shows_on_its_snippets(nginx: Path) -> None:
@@ -246,9 +246,10 @@ def test_a_failed_boot_shows_on_its_snippets(nginx: Path) -> None:
         store.add(record(nginx, MAIN, check))
     failed = record(nginx, "nginx", "boot", passed=False, files=[MAIN])
     store.add(replace(failed, probes=(proof.Outcome("answers", False, 0.1),)))
-    row = proof.row(store, nginx, MAIN)
+    row = Judge(store, nginx).row(MAIN)
     assert row.state == "failed"
-    assert row.boots == ()
+    assert [record.passed for record in row.boots] == [False]
+    assert "not booted here" in proof_page._row(row)
 
 
 def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> None:
@@ -260,9 +261,9 @@ def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> Non
     assert kind is not None
     for check in kind.checks:
         store.add(record(tmp_path, path, check))
-    assert proof.row(store, tmp_path, path).state == "not run"
+    assert Judge(store, tmp_path).row(path).state == "not run"
     store.add(replace(record(tmp_path, "compose/demo", "boot", files=[path]), probes=(proof.Outcome("a", True, 0.1),)))
-    assert proof.row(store, tmp_path, path).state == "proven"
+    assert Judge(store, tmp_path).row(path).state == "proven"
 
 
 def booted(root: Path, module: str, *, passed: bool = True, files: list[str]) -> Record:
@@ -300,12 +301,12 @@ def test_a_stack_is_proven_when_all_its_modules_have_booted_it(demo: tuple[Path,
         (root / module).touch()
     assert proof.modules(root, "compose/demo") == (STORY, WORK)
     store.add(booted(root, STORY, files=[path]))
-    assert proof.row(store, root, path).state == "not run", "one module of two has not run"
-    (stack,) = proof.booted(store, root)
+    assert Judge(store, root).row(path).state == "not run", "one module of two has not run"
+    (stack,) = Judge(store, root).booted()
     assert (stack.state, [name for name, record in stack.modules if record]) == ("not run", [STORY])
     store.add(booted(root, WORK, files=[path]))
-    assert proof.row(store, root, path).state == "proven"
-    assert proof.booted(store, root)[0].state == "proven"
+    assert Judge(store, root).row(path).state == "proven"
+    assert Judge(store, root).booted()[0].state == "proven"
 
 
 @pytest.mark.parametrize(("passed", "edited", "state"), [(False, False, "failed"), (True, True, "changed")])
@@ -316,8 +317,8 @@ def test_one_module_of_a_stack_shows(demo: tuple[Path, str, Proof], passed: bool
     store.add(booted(root, WORK, files=[path, "beside.conf"], passed=passed))
     if edited:
         (root / "beside.conf").write_text("b;\n")
-    assert proof.row(store, root, path).state == state
-    assert proof.booted(store, root)[0].state == state
+    assert Judge(store, root).row(path).state == state
+    assert Judge(store, root).booted()[0].state == state
 
 
 def test_the_page_shows_every_module_of_a_stack(demo: tuple[Path, str, Proof]) -> None:
@@ -326,13 +327,13 @@ def test_the_page_shows_every_module_of_a_stack(demo: tuple[Path, str, Proof]) -
     (root / WORK).parent.mkdir(parents=True)
     (root / WORK).touch()
     store.add(booted(root, STORY, files=[path]))
-    whole = proof_page.stacks(Catalog(root), store)
+    whole = proof_page.stacks(Judge(store, root))
     assert whole.count("<h3>compose/demo</h3>") == 1
     assert whole.count("1 of 1 probes passed") == 2, "of the stack, and of its module"
     assert f"{proof_page.mark('proven')} <code>{STORY}</code>" in whole
     assert f"{proof_page.mark('not run')} <code>{WORK}</code></p>" in whole
     assert f"{proof_page.mark('not run')} stack <code>compose/demo</code>: 1 of 1" in proof_page.summary(
-        Catalog(root), store
+        Catalog(root), Judge(store, root)
     )
 
 
@@ -340,9 +341,11 @@ def test_a_snippet_that_only_failed_in_a_boot_has_a_row(demo: tuple[Path, str, P
     root, path, _ = demo
     subprocess.run(["git", "init", "--quiet", root], check=True)
     store = Proof(root / "proof.json", [booted(root, STORY, files=[path], passed=False)])
-    (row, *_) = [line for line in proof_page.snippets(Catalog(root), store).split("<tr") if path[9:] in line]
+    (row, *_) = [
+        line for line in proof_page.snippets(Catalog(root), Judge(store, root)).split("<tr") if path[9:] in line
+    ]
     assert proof_page.mark("failed") in row
-    assert "never" in row
+    assert "not booted here" in row
 
 
 def test_the_boot_of_a_module_that_is_gone_is_dropped(demo: tuple[Path, str, Proof]) -> None:
@@ -361,18 +364,22 @@ def test_what_cannot_run_here_is_never_called_proven(tmp_path: Path) -> None:
     store = Proof.read(tmp_path)
     for check in ("yamllint", "gitlab_schema"):
         store.add(record(tmp_path, path, check))
-    assert proof.row(store, tmp_path, path).state == "not proven here"
+    assert Judge(store, tmp_path).row(path).state == "not proven here"
 
 
 def test_a_record_is_judged_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     good, bad = record(tmp_path, "a", "x"), record(tmp_path, "a", "x", passed=False)
-    assert proof.judge(None, tmp_path) == "not run"
-    assert (proof.judge(good, tmp_path), proof.judge(bad, tmp_path)) == ("proven", "failed")
+
+    def judged(one: Record | None) -> proof.State:
+        return Judge(Proof.read(tmp_path), tmp_path).state_of(one)
+
+    assert judged(None) == "not run"
+    assert (judged(good), judged(bad)) == ("proven", "failed")
     (tmp_path / "a").write_text("2")
-    assert (proof.judge(good, tmp_path), proof.judge(bad, tmp_path)) == ("changed", "changed")
+    assert (judged(good), judged(bad)) == ("changed", "changed")
     (tmp_path / "a").unlink()
-    assert proof.judge(good, tmp_path) == "changed"
+    assert judged(good) == "changed"
 
 
 def test_records_of_what_is_gone_are_dropped(nginx: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree, ignore_patterns, rmtree
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,8 @@ from mkdocs.exceptions import PluginError
 
 from handbook import catalog
 from handbook.catalog import ROOT, Catalog
-from handbook.site import build, drawings, pages
+from handbook.findings import HandbookError
+from handbook.site import build, downloads, drawings, pages
 from tests.built_site import Built, foreign, mkdocs, wrong_blocks
 
 
@@ -61,7 +63,7 @@ def project(tmp_path: Path) -> Project:
 def make(root: Path) -> Project:
     made = Project(root)
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
-    made.write(".gitignore", "/site/\nsecret.env\n")
+    made.write(".gitignore", "/site/\n/docs/files/\n/.cache/\nsecret.env\n")
     made.write("mkdocs.yml", f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [index.md, deep/page.md]\n")
     (root / "scripts").symlink_to(ROOT / "scripts")
     # The drawings are of this checkout's stacks.
@@ -119,12 +121,18 @@ Term
 """
 
 
+WHOLE = "\n## Where it is whole\n\n" + fence(DEMO.partition("#")[0])
+
+
 @pytest.fixture(scope="module")
 def built(shared: Project) -> Project:
     """A site that shows snippets in every place a fence can stand, and reads values from them."""
     tabs = "# Indent with tabs\nif true; then\n\techo  'a  '\t# why \n\n\tfi\n\n"
     shared.write("snippets/shell/tabs.sh", tabs)
     shared.write("snippets/nginx/last.conf", "\n\na 1;  \nb 2;")
+    shared.write("snippets/compose/demo/.dockerignore", "*\n")
+    shared.write("snippets/compose/demo/run.sh", "#!/bin/sh\n# Runs it: at once. Then it\n# ends.\n\ntrue\n")
+    shared.write("snippets/compose/demo/secret.env", "A=1\n")
     shared.write("snippets/service/gunicorn.conf.py", "timeout = 30\n")
     shared.write(
         "docs/index.md",
@@ -137,10 +145,11 @@ def built(shared: Project) -> Project:
         + "\n> Quoted:\n>\n> ``` snippet\n> nginx/last.conf\n> ```\n\n"
         + fence("nginx/last.conf#b")
         + f"\nImage {{{{ value('{DEMO}.image') }}}}, after {{{{ value('service/gunicorn.conf.py#timeout') }}}} s; "
-        + "{{ count('snippets') }} files.\n",
+        + "{{ count('snippets') }} files.\n\n"
+        + "{{ take_along('compose/demo', 'service') }}\n\n{{ archive_files('compose/demo') }}\n",
     )
     highlights = ("highlight services.service.image", "highlight services.service.healthcheck")
-    shared.write("docs/deep/page.md", "# Deep\n\n" + fence(DEMO, *highlights) + NO_CODE)
+    shared.write("docs/deep/page.md", "# Deep\n\n" + fence(DEMO, *highlights) + NO_CODE + WHOLE)
     result = shared.build("--strict")
     assert result.returncode == 0, result.stderr
     return shared
@@ -165,12 +174,99 @@ def test_nothing_in_a_snippet_is_a_macro(built: Project) -> None:
     assert "{{ not.jinja }} {% nor this %} {# nor that #} ${{ matrix.x }} & <b>" in built.page().blocks[0].text
 
 
-def test_a_block_is_coloured_named_and_linked_to_its_proof(built: Project) -> None:
+def test_a_block_is_coloured_named_and_linked_to_its_file_and_proof(built: Project) -> None:
     html = built.page("deep/page/index.html").html
     assert '<span class="nt">service</span>' in html
-    assert '<span class="path">compose/demo/compose.yaml</span>' in html
+    assert re.search(r'<a class="path" href="../../files/(compose/demo/compose.yaml)" [^>]*download>\1</a>', html)
     assert 'href="../../proof/#proof-compose-demo-compose-yaml"' in html
     assert "not run on this machine" in html
+
+
+def test_every_snippet_is_a_file_of_the_site_and_nothing_else_is(built: Project) -> None:
+    """Also one whose name begins with a dot. A secret that git ignores is not there."""
+    there = {path.relative_to(built.root / "site/files").as_posix() for path in files_of(built.root / "site/files")}
+    snippets = {path.removeprefix("snippets/") for path in Catalog(built.root).snippets}
+    assert there == snippets | {"compose/demo/compose-demo.tar.gz"}
+    for path in snippets:
+        assert (built.root / "site/files" / path).read_bytes() == (built.root / "snippets" / path).read_bytes()
+    assert "compose/demo/.dockerignore" in there
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_archive_of_a_stack_is_offered_with_a_list_of_its_files(built: Project) -> None:
+    html = built.page().html
+    with tarfile.open(built.root / "site/files/compose/demo/compose-demo.tar.gz") as archive:
+        packed = archive.getnames()
+    assert packed == [f"compose-demo/compose/demo/{name}" for name in (".dockerignore", "compose.yaml", "run.sh")]
+    assert '<a href="files/compose/demo/compose-demo.tar.gz" download>compose-demo.tar.gz</a>' in html
+    assert "<code>compose-demo/service</code>" in html
+    assert "<code>.venv/bin/handbook copy compose/demo FOLDER</code>" in html
+    listed = re.findall(r"<li><code>([^<]+)</code> ?([^<]*(?:<a [^>]+>[^<]+</a>)?)", html)
+    assert dict(listed) == {
+        "compose/": "",
+        "demo/": "",
+        ".dockerignore": "What may go into the image.",
+        "compose.yaml": '<a href="deep/page/#where-it-is-whole">Deep: Where it is whole</a>',
+        "run.sh": "Runs it: at once.",
+    }
+    assert 'id="where-it-is-whole"' in built.page("deep/page/index.html").html
+
+
+def test_what_did_not_change_is_not_written_again_and_what_is_gone_is_removed(project: Project) -> None:
+    project.write("snippets/a/gone.env", "A=1\n")
+    downloads.write(Catalog(project.root))
+    folder = project.root / "docs" / "files"
+    before = {path: path.stat().st_mtime_ns for path in files_of(folder)}
+    assert folder / "a" / "gone.env" in before
+    (project.root / "snippets/a/gone.env").unlink()
+    project.write("snippets/b.env", "B=1\n")
+    downloads.write(Catalog(project.root))
+    after = {path: path.stat().st_mtime_ns for path in files_of(folder)}
+    assert after.keys() ^ before.keys() == {folder / "a" / "gone.env", folder / "b.env"}
+    assert all(after[path] == before[path] for path in after.keys() & before.keys())
+    assert not (folder / "a").exists()
+
+
+def test_a_file_may_become_a_folder_and_back(project: Project) -> None:
+    folder = project.root / "docs" / "files"
+    for gone, there in (("a.env", "a.env/b.env"), ("a.env/b.env", "a.env")):
+        project.write(f"snippets/{gone}", "A=1\n")
+        downloads.write(Catalog(project.root))
+        assert (folder / gone).is_file()
+        rmtree(project.root / "snippets/a.env") if "/" in gone else (project.root / "snippets/a.env").unlink()
+        project.write(f"snippets/{there}", "B=1\n")
+        downloads.write(Catalog(project.root))
+        assert (folder / there).read_text() == "B=1\n"
+        rmtree(project.root / "snippets/a.env", ignore_errors=True)
+        (project.root / "snippets/a.env").unlink(missing_ok=True)
+
+
+def test_what_is_no_snippet_is_no_download(project: Project) -> None:
+    """What an editor leaves, and a stack that is only half there; a link and a page end the build."""
+    project.write("snippets/compose/demo/.compose.yaml.swp", "half")
+    project.write("snippets/compose/half/compose.yaml", "services: {a: {image: a, volumes: [./gone:/gone]}}\n")
+    downloads.write(Catalog(project.root))
+    there = {path.name for path in files_of(project.root / "docs/files")}
+    assert "compose-demo.tar.gz" in there
+    assert not there & {".compose.yaml.swp", "compose-half.tar.gz"}
+    (project.root / "snippets/link.env").symlink_to("/etc/hostname")
+    with pytest.raises(HandbookError, match=r"snippets/link.env: is a link, which leads elsewhere"):
+        downloads.write(Catalog(project.root))
+    (project.root / "snippets/link.env").rename(project.root / "link.env")
+    project.write("snippets/page.md", "# Page\n")
+    with pytest.raises(HandbookError, match=r"snippets/page.md: is a page; a snippet is a file of another kind"):
+        downloads.write(Catalog(project.root))
+
+
+def test_downloads_that_can_not_be_written_are_one_message(project: Project) -> None:
+    (project.root / "docs" / "files").write_text("in the way")
+    result = project.build()
+    assert result.returncode
+    assert "docs/files/compose/demo: the downloads can't be written: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_highlighted_lines_are_addresses(built: Project) -> None:
@@ -182,11 +278,11 @@ def test_highlighted_lines_are_addresses(built: Project) -> None:
 
 def test_what_is_no_code_is_left_alone(built: Project) -> None:
     assert pages.findings(Catalog(built.root)) == []
-    assert len(built.page("deep/page/index.html").blocks) == 1
+    assert len(built.page("deep/page/index.html").blocks) == 2
 
 
 def test_numbers_in_prose_are_read_from_their_files(built: Project) -> None:
-    assert "Image assistant:1.0.0, after 30 s; 4 files." in built.page().text
+    assert "Image assistant:1.0.0, after 30 s; 6 files." in built.page().text
 
 
 BAD_PAGES = [

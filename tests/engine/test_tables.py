@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from handbook import contracts
+from handbook import contracts, symptoms
 from handbook.catalog import Catalog, kind_of
 from handbook.facts import settings
-from handbook.findings import HandbookError
 from handbook.site import tables
 
 
@@ -35,9 +34,21 @@ def test_service_settings_names_every_setting() -> None:
     assert table.count("<td>required</td>") == sum(setting.required for setting in read) > 0
 
 
-def test_stack_folders_names_what_a_reader_copies() -> None:
-    said = tables.stack_folders(Catalog(), "compose/production")
-    folders = ("backup", "compose/production", "nginx", "postgres/init", "provider", "redis")
-    assert said == f"{', '.join(f'<code>{folder}</code>' for folder in folders)} and <code>service</code>"
-    with pytest.raises(HandbookError, match="no stack 'compose/gone'"):
-        tables.stack_folders(Catalog(), "compose/gone")
+@pytest.mark.parametrize(
+    ("page", "text", "link"),
+    [
+        ("docs/compose/troubleshooting.md", "unrecognized name", "../compose/troubleshooting/#unrecognized-name"),
+        ("docs/local.md", "DATABASE_PASSWORD: missing", "../local/#database_password-missing"),
+    ],
+)
+def test_errors_lists_each_text_once_with_all_its_answers(page: str, text: str, link: str) -> None:
+    listed = tables.errors(Catalog(), "../")
+    (item,) = [item for item in listed.split("<li>") if f"<code>{text}</code>" in item]
+    assert f'<a href="{link}">' in item
+    answers = symptoms.answers(Catalog())
+    assert page in {answer.page for answer in answers[text]}
+    assert len(answers["address already in use"]) == 3
+    assert listed.count("<a ") == sum(map(len, answers.values()))
+    # Neither quotes nor capitals decide where one looks.
+    texts = [text.strip('("').casefold() for text in answers]
+    assert texts == sorted(texts)

@@ -124,8 +124,7 @@ def test_an_edit_of_a_finder_shows(server: Server) -> None:
 
 
 def test_an_edit_of_the_fence_shows(server: Server) -> None:
-    path = '<span class="path">'
-    server.edit("scripts/handbook/site/fence.py", path, f"{path}Shown: ")
+    server.edit("scripts/handbook/site/fence.py", "download>", "download>Shown: ")
     server.shows("Shown: demo.env")
 
 

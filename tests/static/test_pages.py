@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from handbook.catalog import ROOT, Catalog
 from handbook.site import pages
+from handbook.site.downloads import archive_of
+from handbook.stacks import Stack, names
 from tests.built_site import Built, foreign, style_requests, wrong_blocks
 
 
@@ -35,6 +39,36 @@ def test_every_page_shows_what_its_source_names(built: dict[str, Built]) -> None
         path = f"{name}.html" if name == "index" else f"{name}/index.html"
         shown = [block.attributes.get("data-address") for block in built[path].blocks]
         assert shown == [reference.address for reference in page.references], page.path
+
+
+def test_every_link_leads_to_what_is_there(site: Path, built: dict[str, Built]) -> None:
+    """Also those that no Markdown holds: to files, to archives, and to rows of the Proof page."""
+    dead = []
+    for name, page in built.items():
+        assert page.links, name
+        for link in page.links:
+            if name == "404.html" or urlsplit(link).netloc:
+                continue
+            path, _, anchor = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
+            target = f"{target}/index.html".removeprefix("./") if (site / target).is_dir() else target
+            if not (site / target).is_file() or (anchor and unquote(anchor) not in built[target].ids):
+                dead.append(f"{name}: {link}")
+    assert dead == []
+
+
+def test_what_is_downloaded_is_the_file_itself(site: Path, built: dict[str, Built]) -> None:
+    """And an archive is what the tests boot."""
+    catalog = Catalog()
+    wanted = {path.removeprefix("snippets/"): (ROOT / path).read_bytes() for path in catalog.snippets}
+    wanted.update({archive_of(name): Stack(name, catalog).archive() for name in names(catalog)})
+    folder = site / "files"
+    there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert there.keys() == wanted.keys()
+    assert there == wanted
+    linked = {link.rpartition("files/")[2] for page in built.values() for link in page.links if "files/" in link}
+    shown = {reference.path for references in catalog.shown().values() for reference in references}
+    assert linked == shown | {archive_of(name) for name in names(catalog)}
 
 
 def test_the_site_asks_nothing_of_another_host(site: Path, built: dict[str, Built]) -> None:

@@ -1,8 +1,11 @@
 """Every stack has a walkthrough and a test that boots it; what pages tell step by step is told whole, and is run."""
 
+import re
+
 from handbook.catalog import Catalog
 from handbook.proof import modules
-from handbook.stacks import names
+from handbook.site import downloads
+from handbook.stacks import Stack, names
 from tests.paragraphs import not_run, not_shown
 
 
@@ -16,6 +19,14 @@ def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
         for test in tests:
             text = (catalog.root / test).read_text(encoding="utf-8")
             assert f'STACK = "{name}"' in text, f"{test}: by its name it boots {name}; write STACK = ..., or rename it"
+
+
+def test_every_file_of_an_archive_has_a_line_that_says_what_it_is() -> None:
+    """Its own first words, a page that shows it, or `_WORDS` of site/downloads.py for its kind."""
+    for name in names(Catalog()):
+        files = re.findall(r"<li><code>([^<]*[^</])</code> (.*?)</li>", downloads.tree(Catalog(), name, ""))
+        assert len(files) == len(Stack(name, Catalog()).files)
+        assert not [file for file, said in files if not said], name
 
 
 def test_every_paragraph_is_shown() -> None:

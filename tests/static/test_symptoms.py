@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from handbook.catalog import ROOT
-from handbook.symptoms import SECTION
+from handbook.catalog import ROOT, Catalog
+from handbook.symptoms import SECTION, answers
 from tests.boot import symptoms
 
 PAGE = ROOT / "docs" / "compose" / "troubleshooting.md"
@@ -31,9 +31,21 @@ def module() -> ModuleType:
     return made
 
 
+def modules(pattern: str) -> list[ModuleType]:
+    names = sorted(path.stem for path in (ROOT / "tests" / "boot").glob(pattern))
+    return [importlib.import_module(f"tests.boot.{name}") for name in names]
+
+
 def test_the_page_names_the_symptoms_that_are_shown() -> None:
-    names = sorted(path.stem for path in (ROOT / "tests" / "boot").glob("test_compose_production*.py"))
-    symptoms.all_are_shown(PAGE, *(importlib.import_module(f"tests.boot.{name}") for name in names))
+    symptoms.all_are_shown(PAGE, *modules("test_compose_production*.py"))
+
+
+def test_every_error_of_the_handbook_is_shown_by_a_test() -> None:
+    """Also on a page that has no test of its own for that."""
+    shown = {text for module in modules("test_*.py") for text in symptoms.shown(module)}
+    found = answers(Catalog())
+    assert found.keys() == shown
+    assert {answer.page for of_one in found.values() for answer in of_one} >= {"docs/host.md", "docs/local.md"}
 
 
 @pytest.mark.negative

@@ -15,8 +15,9 @@ from handbook import catalog as catalogs
 from handbook import contracts
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
-from handbook.proof import Proof
-from handbook.site import charts, drawings, fence, pages, proof_page, tables
+from handbook.proof import Judge, Proof
+from handbook.site import charts, downloads, drawings, fence, pages, proof_page, tables
+from handbook.site.links import upwards
 from handbook.site.shown import Snippets, Unresolved
 
 
@@ -36,16 +37,20 @@ def define(env: Any) -> None:
     snippets = Snippets(catalog)
     try:
         found = [*pages.findings(catalog, snippets), *drawings.findings(catalog, snippets)]
-        proof = Proof.read(catalog.root)
+        judge = Judge(Proof.read(catalog.root), catalog.root)
     except HandbookError as error:
         raise Stop(str(error)) from None
     if found:
         raise Stop("\n".join([*map(str, found), f"{len(found)} to mend before the site can be built"]))
+    try:
+        downloads.write(catalog)
+    except HandbookError as error:
+        raise Stop(str(error)) from None
 
     # The configuration names a formatter of the engine as it was when the process started.
     for custom in env.conf["mdx_configs"].get("pymdownx.superfences", {}).get("custom_fences", []):
         if custom["name"] == "snippet":
-            custom["format"] = fence.formatter(snippets, lambda: str(env.page.url))
+            custom["format"] = fence.formatter(snippets, fence.bar(judge, lambda: str(env.page.url)))
     env.render = _renderer(env, catalog)
 
     env.macro(snippets.value, "value")
@@ -55,10 +60,12 @@ def define(env: Any) -> None:
     env.macro(lambda: tables.kinds(catalog), "kinds_table")
     env.macro(tables.contract_rules, "contracts_table")
     env.macro(lambda: tables.service_settings(catalog), "settings_table")
-    env.macro(lambda name: tables.stack_folders(catalog, name), "stack_folders")
-    env.macro(lambda: proof_page.summary(catalog, proof), "proof_summary")
-    env.macro(lambda: proof_page.snippets(catalog, proof), "proof_snippets")
-    env.macro(lambda: proof_page.stacks(catalog, proof), "proof_stacks")
+    env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(env.page.url)), "take_along")
+    env.macro(lambda name: downloads.tree(catalog, name, upwards(env.page.url)), "archive_files")
+    env.macro(lambda: tables.errors(catalog, upwards(env.page.url)), "errors_list")
+    env.macro(lambda: proof_page.summary(catalog, judge), "proof_summary")
+    env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
+    env.macro(lambda: proof_page.stacks(judge), "proof_stacks")
 
 
 def _counter(catalog: Catalog) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ file and the reader changes a byte: no dedent, no trimming, no spaces for tabs.
 
 from __future__ import annotations
 
-import posixpath
+import itertools
 from collections.abc import Callable
 from html import escape
 from typing import Any, Protocol
@@ -16,9 +16,12 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pymdownx.superfences import SuperFencesException
 
-from handbook import proof
 from handbook.catalog import Catalog, Reference, parse_address
 from handbook.findings import HandbookError
+from handbook.proof import Judge
+from handbook.site.chip import chip
+from handbook.site.downloads import FOLDER
+from handbook.site.links import upwards
 from handbook.site.shown import Shown, Snippets
 
 
@@ -28,34 +31,38 @@ class Format(Protocol):
     def __call__(self, source: str, language: str, class_name: str, options: Any, md: Any, **kwargs: Any) -> str: ...
 
 
-def formatter(snippets: Snippets, page_url: Callable[[], str] | None = None) -> Format:
-    """Return a formatter that shows `snippets`.
+def bar(judge: Judge, page_url: Callable[[], str]) -> Callable[[str], str]:
+    """Return what makes the bar above a block: the path of its snippet, as a link to the file, and its state.
 
-    `page_url` gives the address of the page that is being rendered, relative to the site; without it a block has no
-    link to its proof. The formatter raises SuperFencesException, the only error that superfences lets through.
+    `page_url` gives the address of the page that is being rendered, relative to the site.
     """
-    store: list[proof.Proof] = []
+    numbers = itertools.count(1)
 
-    def label(path: str) -> str:
-        """The state of the snippet at `path`, as a link to its row on the Proof page."""
-        if page_url is None:
-            return ""
-        if not store:
-            store.append(proof.Proof.read(snippets.catalog.root))
-        row = proof.row(store[0], snippets.catalog.root, path)
-        target = posixpath.relpath("proof", page_url() or ".")
-        state = row.state.replace(" ", "-")
-        return (
-            f'<a class="proof proof--{state}" href="{escape(target)}/#{escape(row.anchor)}" data-search-exclude>'
-            f"{escape(proof.WORDS[row.state])}</a>"
-        )
+    def title(path: str) -> str:
+        up, name = upwards(page_url()), path.removeprefix("snippets/")
+        link = f'<a class="path" href="{escape(f"{up}{FOLDER}/{name}")}" download>{escape(name)}</a>'
+        return f"{link}{chip(judge, path, next(numbers), up)}"
+
+    return title
+
+
+def path_alone(path: str) -> str:
+    """The bar above a block where nobody knows on which page it stands: the path of its snippet, without links."""
+    return f'<span class="path">{escape(path.removeprefix("snippets/"))}</span>'
+
+
+def formatter(snippets: Snippets, title: Callable[[str], str] = path_alone) -> Format:
+    """Return a formatter that shows `snippets`, each below a bar with what `title` makes of its path.
+
+    It raises SuperFencesException, the only error that superfences lets through.
+    """
 
     def show(source: str, language: str, class_name: str, options: Any, md: Any, **kwargs: Any) -> str:
         try:
             path, region, highlights = parse_address(source.splitlines())
             reference = Reference("", 0, path, region, highlights)
             shown = snippets.show(reference)
-            return html(reference, shown, label(shown.path))
+            return html(reference, shown, title(shown.path))
         except (HandbookError, ValueError) as error:
             raise SuperFencesException(str(error)) from None
 
@@ -67,8 +74,11 @@ def snippet(source: str, language: str, class_name: str, options: Any, md: Any, 
     return formatter(Snippets(Catalog()))(source, language, class_name, options, md, **kwargs)
 
 
-def html(reference: Reference, shown: Shown, label: str = "") -> str:
-    """Return the block for `shown`. It carries the address, and the text for the copy button, as attributes."""
+def html(reference: Reference, shown: Shown, title: str) -> str:
+    """Return the block for `shown`, below a bar with `title`.
+
+    It carries the address, and the text for the copy button, as attributes.
+    """
     lexer = get_lexer_by_name(shown.kind.lexer, stripnl=False, ensurenl=False)
     code = highlight(shown.text, lexer, HtmlFormatter(nowrap=True, hl_lines=shown.highlighted))
     if not shown.text.endswith("\n"):
@@ -77,6 +87,6 @@ def html(reference: Reference, shown: Shown, label: str = "") -> str:
     copied = escape(shown.text).replace("\n", "&#10;").replace("\t", "&#9;")
     return (
         f'<div class="language-{shown.kind.lexer} highlight" data-address="{escape(reference.address)}" '
-        f'data-copy="{copied}"><span class="filename"><span class="path">{escape(reference.path)}</span>{label}</span>'
+        f'data-copy="{copied}"><span class="filename">{title}</span>'
         f"<pre><span></span><code>{code}</code></pre></div>"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from handbook.catalog import Catalog, kind_of
-from handbook.proof import WORDS, Proof, Record, Row, State, booted, judge, rows
+from handbook.proof import WORDS, Judge, Record, Row, State
 
 
 def mark(state: State) -> str:
@@ -15,12 +15,12 @@ def mark(state: State) -> str:
     return f'<span class="proof proof--{state.replace(" ", "-")}">{WORDS[state]}</span>'
 
 
-def summary(catalog: Catalog, proof: Proof) -> str:
+def summary(catalog: Catalog, judge: Judge) -> str:
     """What is proven right now, in one list: snippets by state, then each stack with its probes."""
-    judged = rows(catalog, proof)
+    judged = [judge.row(path) for path in catalog.snippets]
     states = Counter(row.state for row in judged)
     items = [f"<li>{mark(state)} {states[state]} of {len(judged)} snippets</li>" for state in WORDS if states[state]]
-    for stack in booted(proof, catalog.root):
+    for stack in judge.booted():
         items.append(f"<li>{mark(stack.state)} stack <code>{escape(stack.stack)}</code>: {_passed(stack.records)}</li>")
     return f'<ul class="proven">{"".join(items)}</ul>'
 
@@ -33,9 +33,9 @@ def _passed(records: Sequence[Record]) -> str:
     return f"{passed} of {len(probes)} probes passed, <time datetime='{last}'>{when}</time>"
 
 
-def snippets(catalog: Catalog, proof: Proof) -> str:
+def snippets(catalog: Catalog, judge: Judge) -> str:
     """One row a snippet: its state, what each check said with which tool, the boots that ran with it, and when."""
-    lines = "".join(_row(row) for row in rows(catalog, proof))
+    lines = "".join(_row(judge.row(path)) for path in catalog.snippets)
     head = "".join(f"<th>{name}</th>" for name in ("Snippet", "State", "Checks", "Booted in", "Last"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
 
@@ -45,11 +45,9 @@ def _row(row: Row) -> str:
     kind = kind_of(row.path)
     if kind and kind.limits:
         checks += f"<br>Not proven here: {escape(kind.limits)}"
-    stacks = dict.fromkeys(record.subject for record in row.boots)
+    stacks = dict.fromkeys(record.subject for record in row.boots if record.passed)
     boots = ", ".join(f"<code>{escape(stack)}</code>" for stack in stacks) or "not booted here"
-    last = max(((record.time, record.commit) for _, record in row.checks if record), default=None)
-    last = None if row.state == "not run" else last
-    when = f"{last[0][:10]}, commit <code>{escape(last[1])}</code>" if last else "never"
+    when = f"{row.last.time[:10]}, commit <code>{escape(row.last.commit)}</code>" if row.last else "never"
     path = escape(row.path.removeprefix("snippets/"))
     return (
         f'<tr id="{row.anchor}"><td><code>{path}</code></td><td>{mark(row.state)}</td>'
@@ -63,17 +61,17 @@ def _check(name: str, record: Record | None) -> str:
     return f"{escape(name)}: {'passed' if record.passed else 'failed'} ({escape(record.tool)})"
 
 
-def stacks(catalog: Catalog, proof: Proof) -> str:
+def stacks(judge: Judge) -> str:
     """For each stack: its state, and for each module of tests that boots it the images that ran, and every probe."""
     parts = []
-    for stack in booted(proof, catalog.root):
+    for stack in judge.booted():
         parts.append(f"<h3>{escape(stack.stack)}</h3><p>{mark(stack.state)} {_passed(stack.records)}.</p>")
-        parts += [_module(catalog, name, record) for name, record in stack.modules]
+        parts += [_module(judge, name, record) for name, record in stack.modules]
     return "".join(parts) or f"<p>{mark('not run')}: no stack has booted here yet.</p>"
 
 
-def _module(catalog: Catalog, name: str, record: Record | None) -> str:
-    state = judge(record, catalog.root)
+def _module(judge: Judge, name: str, record: Record | None) -> str:
+    state = judge.state_of(record)
     said = f"<p>{mark(state)} <code>{escape(name)}</code>"
     if record is None:
         return f"{said}</p>"

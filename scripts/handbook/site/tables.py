@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import import_module
 
-from handbook import contracts
+from handbook import contracts, symptoms
 from handbook.catalog import KINDS, Catalog, kind_of
 from handbook.checks import load
-from handbook.facts import compose, settings
+from handbook.facts import settings
 from handbook.facts.settings import Setting
-from handbook.findings import HandbookError
+from handbook.site.links import to_page
 
 
 def kinds(catalog: Catalog) -> str:
@@ -55,20 +54,18 @@ def service_settings(catalog: Catalog) -> str:
     return table(("Variable", "Takes", "Default"), rows)
 
 
-def stack_folders(catalog: Catalog, name: str) -> str:
-    """The folders of `snippets/` that the stack called `name` needs, in words: what a reader copies.
+def errors(catalog: Catalog, up: str) -> str:
+    """Every symptom of the handbook as a list, with links to its answers.
 
-    Raises HandbookError when there is no such stack.
+    `up` leads from the page to the site's own folder.
     """
-    path = f"snippets/{name}/compose.yaml"
-    if path not in catalog.snippets:
-        raise HandbookError(f"there is no stack {name!r}: {path} is missing")
-    used = compose.closure(compose.read(catalog.root, path, catalog.snippets), catalog.snippets)
-    folders = {posixpath.dirname(file) for file in used}
-    # A folder that stands inside another one of them comes along with it.
-    whole = sorted(f for f in folders if not any(f.startswith(f"{other}/") for other in folders))
-    named = [f"<code>{escape(folder.removeprefix('snippets/'))}</code>" for folder in whole]
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    items = []
+    for text, answers in symptoms.answers(catalog).items():
+        links = ", ".join(
+            f'<a href="{to_page(up, answer.page, answer.anchor)}">{escape(answer.title)}</a>' for answer in answers
+        )
+        items.append(f"<li><code>{escape(text)}</code> {links}</li>")
+    return f'<ul class="errors">{"".join(items)}</ul>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,17 @@
+"""Where something stands, seen from a page: every link of the site is relative, so that it can be served anywhere."""
+
+from __future__ import annotations
+
+
+def upwards(page_url: str) -> str:
+    """What leads from a page (`compose/production/`, or `` for Home) to the site's own folder: `../../`, or ``."""
+    return "../" * page_url.count("/")
+
+
+def to_page(up: str, path: str, anchor: str = "") -> str:
+    """The link to the page whose source is `path` (in the repository), to an id on it if one is given.
+
+    `up` leads from the page that has the link to the site's own folder.
+    """
+    page = f"{path.removeprefix('docs/').removesuffix('.md')}/".removesuffix("index/")
+    return f"{up}{page}#{anchor}" if anchor else f"{up}{page}"
