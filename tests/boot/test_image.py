@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from handbook import images, tools
+from handbook import images, proof, tools
 from handbook.catalog import ROOT, Catalog
-from handbook.proof import digests
 from handbook.stacks import Stack, docker_version
 from handbook.walkthroughs import Walkthrough
 from tests.verdicts import one, with_docker
+
+from .building import path_with
 
 WALKTHROUGH = "snippets/image/walkthrough.sh"
 NAME, TAG = "assistant-alone", "assistant:1.0.0"
@@ -25,7 +25,8 @@ PRODUCTION = Stack("compose/production", Catalog())
 
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
-    return one(with_docker(__file__))
+    helper = proof.digests(ROOT, ["tests/boot/building.py"])
+    return one(with_docker(__file__) | helper)
 
 
 def built_from() -> list[str]:
@@ -40,20 +41,10 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walkthrough]:
         target = folder / path.removeprefix("snippets/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, target)
-    options = [
-        f"--build-context={image.name}={image.build_context}" for image in images.ensure(PRODUCTION.references).values()
-    ]
-    options += [f"--build-arg={name}={value}" for name, value in PRODUCTION.build_arguments("service").items()]
-    shim = folder / "bin" / "docker"
-    shim.parent.mkdir()
-    shim.write_text(
-        f"#!/usr/bin/env bash\ndocker={shutil.which('docker')}\n"
-        f'[[ $1 == build ]] && shift && exec "$docker" build {" ".join(options)} "$@"\nexec "$docker" "$@"\n'
-    )
-    shim.chmod(0o755)
+    path = path_with(folder, PRODUCTION.references, PRODUCTION.build_arguments("service"))
     there = tools.run(["docker", "image", "inspect", TAG]).returncode == 0
     assert not there, f"{TAG} is there already, and this test would replace it; remove it: docker image rm {TAG}"
-    environment = {"PATH": f"{shim.parent}:{os.environ['PATH']}", "no_proxy": "*"}
+    environment = {"PATH": path, "no_proxy": "*"}
     try:
         with Walkthrough(ROOT / WALKTHROUGH, cwd=folder, env=environment, name=WALKTHROUGH) as walkthrough:
             yield walkthrough
@@ -71,7 +62,7 @@ def test_it_holds_what_it_needs_and_no_more(walk: Walkthrough) -> None:
 
 def test_it_runs_alone(walk: Walkthrough, boots: Any) -> None:
     """Ready without a database: the routes that need one say so themselves."""
-    files = digests(ROOT, [WALKTHROUGH, *built_from()])
+    files = proof.digests(ROOT, [WALKTHROUGH, *built_from()])
     ready, *logs = walk.until("ask-it").stdout.splitlines()
     assert json.loads(ready.partition("}")[0] + "}") == {"state": "up"}
     assert logs

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dockerfile
@@ -93,12 +94,30 @@ def built(root: Path, path: str) -> Iterator[Build]:
             command += ["--build-arg", name]
     # A name of its own: to remove an image by its id would take everybody else's names of it away.
     image = unique()
-    try:
-        result = tools.run([*command, "--tag", image, str(file.parent)], timeout=900)
-        findings = tuple(_said(result, path))
-        yield Build("" if result.returncode else image, findings)
-    finally:
-        tools.run(["docker", "image", "rm", image])
+    with TemporaryDirectory(prefix=PREFIX) as empty:
+        # Whoever builds it names these folders. Here an empty one stands for each.
+        for name in _named_contexts(text):
+            command += ["--build-context", f"{name}={empty}"]
+        try:
+            result = tools.run([*command, "--tag", image, str(file.parent)], timeout=900)
+            findings = tuple(_said(result, path))
+            yield Build("" if result.returncode else image, findings)
+        finally:
+            tools.run(["docker", "image", "rm", image])
+
+
+def _named_contexts(text: str) -> list[str]:
+    """The names in `COPY --from=NAME` that are neither a stage nor an image: folders that the build's command names."""
+    stages: list[str] = []
+    found: list[str] = []
+    for command in dockerfile.parse_string(text):
+        if command.cmd.upper() == "FROM" and len(command.value) == 3:
+            stages.append(command.value[2].lower())
+        for flag in command.flags:
+            source = flag.removeprefix("--from=")
+            if source != flag and re.fullmatch(r"[a-z][a-z0-9_-]*", source) and source not in stages:
+                found.append(source)
+    return found
 
 
 def _bases(text: str) -> list[str]:
