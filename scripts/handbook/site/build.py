@@ -16,7 +16,7 @@ from handbook import contracts
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Judge, Proof
-from handbook.site import charts, downloads, drawings, fence, pages, proof_page, tables
+from handbook.site import charts, dates, downloads, drawings, fence, pages, proof_page, tables
 from handbook.site.links import upwards
 from handbook.site.shown import Snippets, Unresolved
 
@@ -93,7 +93,12 @@ def _renderer(env: Any, catalog: Catalog) -> Callable[..., str]:
     stops the build with the page and the line, and the server goes on.
     """
 
+    changed = dates.changed(catalog)
+
     def render(markdown: str, force_rendering: bool = False) -> str:
+        if date := changed.get(f"docs/{env.page.file.src_path}"):
+            # The theme shows this at the end of a page.
+            env.page.meta.setdefault("revision_date", f"Changed on {date}")
         try:
             return str(env.env.from_string(markdown).render({**env.variables, **env.page.meta}))
         except Exception as error:

@@ -31,7 +31,7 @@ def chart(catalog: Catalog, address: str) -> str:
     return (
         f'<figure class="chart">{_svg(section, shown, identity)}'
         f"<figcaption>{escape(section.title)}. Measured on {escape(section.date)}, {escape(section.machine)}."
-        f"<details><summary>The numbers as a table</summary>{table(('', escape(_unit(section.unit))), rows)}</details>"
+        f"<details><summary>The numbers as a table</summary>{table(('Of', escape(_unit(section.unit))), rows)}</details>"
         f"</figcaption></figure>"
     )
 
@@ -60,7 +60,7 @@ def _svg(section: Section, shown: Mapping[str, str], identity: str) -> str:
         )
     said = "; ".join(f"{label}: {text}" for label, text in shown.items())
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" style="max-width:{_WIDTH}px" role="img" '
+        f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" '
         f'fill="currentColor" font-size="15" aria-labelledby="{identity}-title {identity}-text">'
         f'<title id="{identity}-title">{escape(section.title)}</title>'
         f'<desc id="{identity}-text">In {escape(_unit(section.unit))}: {escape(said)}</desc>{"".join(bars)}</svg>'
