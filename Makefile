@@ -12,7 +12,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve site test-snippets test-static test-engine test-boot check bench lock lock-images format docker venv clean
+.PHONY: help serve site test-snippets test-static test-engine test-site test-boot check bench lock lock-images format docker browser venv clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ help: ## list these commands
 	  'CI=true        no progress bars' \
 	  'IMAGES=...     official, substitute (from Debian packages), or auto: substitute where no registry answers' \
 	  'REGISTRY=...   take official images from this mirror' \
+	  'CHROMIUM=...   read the site with this browser' \
 	  'PYTHON=...     make .venv with this interpreter'
 
 serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
@@ -30,7 +31,7 @@ serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
 site: venv ## build the handbook into site/, strictly
 	$(BIN)/mkdocs build --strict
 
-test-snippets: docker venv ## run every level: static checks, the engine's and the service's tests, the site, boots
+test-snippets: docker browser venv ## run every level: static checks, the engine's and the service's tests, the site, boots
 	$(PYTEST)
 
 test-static: venv ## judge the files and the pages with what needs nothing but Python
@@ -38,6 +39,9 @@ test-static: venv ## judge the files and the pages with what needs nothing but P
 
 test-engine: venv ## run the tests of the engine and of the service (Python only)
 	$(PYTEST) tests/engine snippets/service/tests
+
+test-site: docker browser venv ## read the built site in a browser (Docker for its web server, Chromium)
+	$(PYTEST) tests/site
 
 test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves a stack up
 	$(PYTEST) tests/boot
@@ -59,6 +63,9 @@ format: venv ## format Python and shell files in place, and mend the lint that c
 
 docker: ## make sure that a Docker engine answers; as root on Debian or Ubuntu it installs one
 	@scripts/docker-engine.sh
+
+browser: ## make sure that there is a Chromium; as root on Debian it installs one
+	@scripts/browser.sh
 
 venv: .venv/.ready ## make the environment from the locked requirements
 

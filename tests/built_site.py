@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from handbook import regions
 from handbook.catalog import kind_of
 
-ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "COLUMNS": "400"}
+# What the person at the keyboard has set for a site of their own is left out.
+ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "COLUMNS": "400", "SITE_URL": "", "EDIT_URL": ""}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
@@ -33,13 +34,15 @@ class Block:
 
 @dataclass
 class Built(HTMLParser):
-    """A built page: its blocks of code, what its text says, where its links lead, and what a browser asks for."""
+    """A built page: its blocks of code, what its text says, where its links lead, what a browser asks for
+    and which scripts stand in it."""
 
     html: str
     blocks: list[Block] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
+    scripts: list[str] = field(default_factory=list)
     text: str = ""
 
     def __post_init__(self) -> None:
@@ -71,6 +74,8 @@ class Built(HTMLParser):
         self.text += data
         if any(tag == "pre" for tag, _ in self._open):
             self.blocks[-1].text += data
+        if self._open and self._open[-1][0] == "script" and "type" not in self._open[-1][1]:
+            self.scripts.append(data)
         if self._open and self._open[-1][0] in ("script", "style"):
             self.requests += style_requests(data) + re.findall(r"(?:fetch|import)\([\"']([^\"')\s]+)", data)
 

@@ -1,16 +1,19 @@
-"""What the levels share: the verdicts of checks, each asked for once, two at a time."""
+"""What the levels share: the built handbook, and the verdicts of checks, each asked for once, two at a time."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import Proof
+from tests.built_site import mkdocs
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
@@ -51,3 +54,32 @@ def examples(
         found[name] = Verdicts(root, {name: write(root, request.module.EXAMPLES[name])}, pool)
         found[name].start([name])
     return found
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of the site that has begun, and the folder that it writes."""
+
+    folder: Path
+    process: Future[subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build | None]:
+    """The strict build of the handbook. It begins with the first test, beside the checks, if any asks for it."""
+    if not any("site" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("site")
+    with ThreadPoolExecutor(1) as thread:
+        yield Build(folder, thread.submit(mkdocs, ROOT, "build", "--strict", "--site-dir", str(folder)))
+
+
+@pytest.fixture(scope="session")
+def site(build: Build) -> Path:
+    """The folder of the built handbook."""
+    result = build.process.result()
+    if result.returncode:
+        said = "\n".join(line for line in result.stderr.splitlines() if line and not line.startswith("INFO"))
+        pytest.fail(f"the site can't be built:\n{said}", pytrace=False)
+    return build.folder

@@ -5,6 +5,7 @@ function mend() {
     button.setAttribute("aria-label", `Copy ${button.closest("[data-copy]").dataset.address}`);
   }
   document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
+  document.querySelector(".md-content .md-tags")?.setAttribute("aria-label", "Tags of this page");
   document.querySelectorAll(".md-code__nav").forEach((nav, i) => nav.setAttribute("aria-label", `Code block ${i + 1}`));
   document.querySelectorAll(".md-typeset__scrollwrap, .drawing").forEach((wrap, i) => {
     wrap.tabIndex = 0;
@@ -29,8 +30,19 @@ for (const left of ["pointerout", "focusout"]) {
     }
   }));
 }
+// A link into a tab opens it: the theme does so for the tab's own name alone.
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const tab = target?.closest(".tabbed-block");
+  if (!tab) return;
+  const place = [...tab.parentElement.children].indexOf(tab);
+  tab.closest(".tabbed-set").querySelectorAll(":scope > input")[place].checked = true;
+  target.scrollIntoView();
+}
+addEventListener("hashchange", reveal);
 document$.subscribe(() => {
   mend();
+  reveal();
   const article = document.querySelector("article");
   if (article) new MutationObserver(mend).observe(article, { childList: true, subtree: true });
 });

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -69,6 +71,15 @@ def test_what_is_downloaded_is_the_file_itself(site: Path, built: dict[str, Buil
     linked = {link.rpartition("files/")[2] for page in built.values() for link in page.links if "files/" in link}
     shown = {reference.path for references in catalog.shown().values() for reference in references}
     assert linked == shown | {archive_of(name) for name in names(catalog)}
+
+
+def test_the_policy_names_every_script_that_stands_in_a_page(built: dict[str, Built]) -> None:
+    """nginx sends it with each page, and a browser runs no other script."""
+    scripts = {script for page in built.values() for script in page.scripts}
+    hashes = {f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts}
+    assert len(hashes) > 3
+    named = re.findall(r"'sha256-[^']+'", (ROOT / "snippets" / "publish" / "nginx.conf").read_text("utf-8"))
+    assert named == sorted(hashes), "write this into snippets/publish/nginx.conf: " + " ".join(sorted(hashes))
 
 
 def test_the_site_asks_nothing_of_another_host(site: Path, built: dict[str, Built]) -> None:
