@@ -104,6 +104,7 @@ KINDS = (
         "yaml",
         limits="No GitLab runner here: its schema is checked. Its command is the one that .ci/run runs.",
     ),
+    Kind("support", ("snippets/versions/support.yaml",), "yaml", ("yamllint", "support"), "yaml"),
     Kind("yaml", ("*.yaml", "*.yml"), "yaml", ("yamllint",), "yaml"),
     Kind("markdown", ("*.md",), "headed", ("spelling", "links"), "markdown"),
 )

@@ -35,6 +35,14 @@ services:
 WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: [./conf:/etc/nginx, ./parts:/etc/parts]}}\n"
 INCLUDING = NGINX.format("    include shared/*.conf;")
 PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
+SUPPORT = """\
+a:
+  "1":
+    until: {}
+    source: https://a.example/support
+    looked_up: 2026-01-02
+    note: Some time.
+"""
 HASH = "sha256:" + "0" * 64
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -173,6 +181,28 @@ EXAMPLES: dict[str, list[Example]] = {
         Example("colon.json", '{\n  "a" 1\n}\n', "syntax", 2),
         Example("twice.json", '{"a": 1, "a": 2}\n', "duplicate-key", 0),
         Example("empty.json", "", "syntax", 1),
+    ],
+    "support": [
+        Example("support.yaml", SUPPORT.format("2030-01-01")),
+        Example("support.yaml", SUPPORT.format("null") + SUPPORT.format("2030-01-01").replace("a:", "b:", 1)),
+        Example("no-note.yaml", SUPPORT.format("2030-01-01").replace("    note: Some time.\n", "")),
+        Example("day.yaml", SUPPORT.format("20300101"), "until", 3),
+        Example("no-day.yaml", SUPPORT.format("2030-02-30"), "until", 3),
+        Example("false.yaml", SUPPORT.format("false"), "until", 3),
+        Example("until.yaml", SUPPORT.replace("    until: {}\n", ""), "until", 2),
+        Example("silent.yaml", SUPPORT.format("null").replace("Some time.", '""'), "note", 6),
+        Example("mute.yaml", SUPPORT.format("null").replace("    note: Some time.\n", ""), "note", 2),
+        Example("note.yaml", SUPPORT.format("2030-01-01").replace("Some time.", "[a]"), "note", 6),
+        Example("address.yaml", SUPPORT.format("null").replace("https:", "http:"), "source", 4),
+        Example("source.yaml", SUPPORT.format("null").replace("    source", "    sauce"), "source", 2),
+        Example("field.yaml", SUPPORT.format("null").replace("    source", "    sauce"), "sauce", 4),
+        Example("looked-up.yaml", SUPPORT.format("null").replace("2026-01-02", "soon"), "looked_up", 5),
+        Example("cycle.yaml", 'a:\n  "1": 2030-01-01\n', "shape", 2),
+        Example("product.yaml", "a:\nb: []\n", "shape", 1),
+        Example("list.yaml", "- a\n", "shape", 1),
+        Example("empty.yaml", "", "shape", 1),
+        Example("syntax.yaml", "a: 1\nb\nc: 1\n", "syntax", 3),
+        Example("binary.yaml", "a: \0\n", "syntax", 0),
     ],
     "github_schema": [
         Example("good.yml", WORKFLOW.format("a")),

@@ -14,6 +14,12 @@ from handbook.facts.health import Request, requests
 
 _EXEC = re.compile(r"\bdocker compose (?:-\S+ )*exec (?P<rest>.*)")
 _EXEC_TAKES_VALUE = ("-u", "--user", "-w", "--workdir", "-e", "--env", "--index")
+_IMAGE = re.compile(r"\bdocker (?:container )?(?:create|pull|run) (?P<rest>.*)")
+# Their flags that take no value: https://docs.docker.com/reference/cli/docker/container/run/
+_IMAGE_SWITCHES = {
+    *("-d", "--detach", "-i", "--interactive", "-t", "--tty", "-it", "-ti", "-P", "--publish-all", "-q", "--quiet"),
+    *("--init", "--privileged", "--read-only", "--rm"),
+}
 _LOOP = re.compile(r"for (?P<name>\w+) in (?P<words>[^;$*]+); do")
 # A user by number, or whoever runs the script.
 _OWNER = re.compile(r"\d+:\d+|\$\{?EUID\}?")
@@ -71,6 +77,22 @@ def _expanded(file: str, loops: list[tuple[str, list[str]]]) -> list[str]:
         variable = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
         files = [variable.sub(word, each) for each in files for word in (words if variable.search(each) else [""])]
     return files
+
+
+def images(root: Path, path: str) -> list[Fact[str]]:
+    """Return the images that `docker run`, `create` and `pull` are told to take; not those that a variable names."""
+    found = []
+    for lines in _logical(text_of(root, path)):
+        match = _IMAGE.search(" ".join(text.rstrip("\\").strip() for _, text in lines))
+        words = iter(match["rest"].split() if match else ())
+        for word in words:
+            if not word.startswith("-"):
+                number = next(number for number, text in lines if word in text)
+                found += [Fact(word, path, number)] if "$" not in word else []
+                break
+            if "=" not in word and word not in _IMAGE_SWITCHES:
+                next(words, None)
+    return found
 
 
 def secrets(root: Path, paths: Iterable[str]) -> list[Fact[str]]:

@@ -12,7 +12,7 @@ from jinja2 import TemplateSyntaxError
 from mkdocs.exceptions import Abort, PluginError
 
 from handbook import catalog as catalogs
-from handbook import contracts
+from handbook import contracts, versions
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Judge, Proof
@@ -60,6 +60,8 @@ def define(env: Any) -> None:
     env.macro(lambda: tables.kinds(catalog), "kinds_table")
     env.macro(tables.contract_rules, "contracts_table")
     env.macro(lambda: tables.service_settings(catalog), "settings_table")
+    env.macro(lambda: tables.supported(catalog), "versions_table")
+    env.macro(lambda: versions.AHEAD.days, "days_ahead")
     env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(env.page.url)), "take_along")
     env.macro(lambda name: downloads.tree(catalog, name, upwards(env.page.url)), "archive_files")
     env.macro(lambda: tables.errors(catalog, upwards(env.page.url)), "errors_list")

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import import_module
+from urllib.parse import urlsplit
 
-from handbook import contracts, symptoms
+from handbook import contracts, symptoms, versions
 from handbook.catalog import KINDS, Catalog, kind_of
 from handbook.checks import load
 from handbook.facts import settings
 from handbook.facts.settings import Setting
 from handbook.site.links import to_page
+from handbook.support import Row
 
 
 def kinds(catalog: Catalog) -> str:
@@ -68,6 +70,21 @@ def errors(catalog: Catalog, up: str) -> str:
     return f'<ul class="errors">{"".join(items)}</ul>'
 
 
+def supported(catalog: Catalog) -> str:
+    """Each product that the handbook uses: its versions, the files that name them, and until when it is supported."""
+    rows = (
+        (
+            escape(used.row.name),
+            _until(used.row),
+            "<br>".join(f"<code>{escape(version)}</code>" for version in used.versions),
+            "<br>".join(f"<code>{escape(file.removeprefix('snippets/'))}</code>" for file in used.files),
+            _source(used.row),
+        )
+        for used in versions.read(catalog)
+    )
+    return table(("Product", "Supported until", "Version", "Used in", "Source"), rows)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an HTML table of cells that are HTML already."""
     cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
@@ -87,6 +104,16 @@ def _default(setting: Setting) -> str:
     if setting.default.value is None:
         return "not set"
     return f"<code>{escape(str(setting.default.value))}</code>"
+
+
+def _until(row: Row) -> str:
+    day = f"<time>{row.until}</time>" if row.until else "no day is published"
+    return f"{day}<br>{escape(row.note)}" if row.note else day
+
+
+def _source(row: Row) -> str:
+    host = (urlsplit(row.source).hostname or "").removeprefix("www.")
+    return f'<a href="{escape(row.source)}">{escape(host)}</a> on <time>{row.looked_up}</time>'
 
 
 _WORDS = {
