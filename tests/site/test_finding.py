@@ -127,7 +127,9 @@ class Silent(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("query", ["gracePeriod", "127.0.0.1", "proxy_read_timeout", "autoscaling/v2", "502 Bad Gateway"])
+@pytest.mark.parametrize(
+    "query", ["gracePeriod", "127.0.0.1", "proxy_read_timeout", "autoscaling/v2", "502 Bad Gateway"]
+)
 def test_a_part_of_a_name_is_found(query: str, made: str, visit: Callable[..., Visit]) -> None:
     assert results(visit(made).open(), query), query
 

@@ -59,9 +59,7 @@ def test_a_download_is_the_file_itself(
 
 
 @pytest.mark.parametrize("stack", names(CATALOG))
-def test_an_archive_holds_the_stack(
-    stack: str, published: str, visit: Callable[..., Visit], tmp_path: Path
-) -> None:
+def test_an_archive_holds_the_stack(stack: str, published: str, visit: Callable[..., Visit], tmp_path: Path) -> None:
     """It is what boots in the tests of the stack."""
     link = f"a[href$='files/{archive_of(stack)}']"
     site = visit(published, accept_downloads=True)

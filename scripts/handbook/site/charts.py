@@ -27,11 +27,12 @@ def chart(catalog: Catalog, address: str) -> str:
     section = sections[name]
     shown = {label: _number(number, section.unit) for label, number in section.numbers.items()}
     identity = "chart-" + "".join(c if c.isalnum() else "-" for c in address)
+    head = ("Of", escape(_unit(section.unit)))
     rows = ((escape(label), text) for label, text in shown.items())
     return (
         f'<figure class="chart">{_svg(section, shown, identity)}'
         f"<figcaption>{escape(section.title)}. Measured on {escape(section.date)}, {escape(section.machine)}."
-        f"<details><summary>The numbers as a table</summary>{table(('Of', escape(_unit(section.unit))), rows)}</details>"
+        f"<details><summary>The numbers as a table</summary>{table(head, rows)}</details>"
         f"</figcaption></figure>"
     )
 

@@ -19,7 +19,8 @@ def changed(catalog: Catalog) -> dict[str, str]:
         return {}
     of_file: dict[str, str] = {}
     # Each commit begins with NUL and its date; its files follow, one a line. The newest comes first.
-    for part in git("-c", "core.quotePath=off", "log", "--format=%x00%cs", "--name-only", "--", "docs", "snippets").split("\0"):
+    log = git("-c", "core.quotePath=off", "log", "--format=%x00%cs", "--name-only", "--", "docs", "snippets")
+    for part in log.split("\0"):
         date, _, names = part.partition("\n")
         for name in names.split():
             of_file.setdefault(name, date)
