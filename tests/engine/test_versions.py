@@ -134,6 +134,11 @@ def test_files_that_name_nothing_are_not_judged_in_silence(tmp_path: Path) -> No
             'docker pull --quiet redis:8.2.10-bookworm\ndocker run "$image"\ndocker stop nginx:1\n',
             "nginx 1.30, Redis 8.2, Debian 12",
         ),
+        (
+            "snippets/a/walkthrough.sh",
+            "docker build --file a \\\n  --tag own:1 .\ndocker run own:1 true\ndocker run nginx:1.30.6\n",
+            "nginx 1.30",
+        ),
         ("pyproject.toml", '[project]\nrequires-python = ">=3.11"\n', "Python 3.11"),
         (
             "requirements/a.txt",

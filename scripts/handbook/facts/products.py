@@ -78,13 +78,17 @@ Named = Iterator[tuple[Fact[str], Parse]]
 def used(catalog: Catalog) -> tuple[list[Fact[Product]], list[Fact[str]]]:
     """Return each product at each place that names it, and what there is to say of texts that name none that is known.
 
-    The images that a compose file builds are the handbook's own, and no products. Raises HandbookError for a file that
-    can't be read.
+    The images that a compose file or a script builds are the handbook's own, and no products. Raises HandbookError for
+    a file that can't be read.
     """
-    files = (path for path in catalog.checked if (kind := kind_of(path)) and kind.name == "compose")
-    stacks = {path: compose.read(catalog.root, path, catalog.files) for path in files}
+    kinds = {path: kind.name for path in catalog.checked if (kind := kind_of(path))}
+    stacks = {
+        path: compose.read(catalog.root, path, catalog.files) for path, kind in kinds.items() if kind == "compose"
+    }
     workloads = [workload for stack in stacks.values() for workload in stack.workloads.values()]
-    own = {_split(workload.image.value)[0] for workload in workloads if workload.image and workload.build}
+    built = [workload.image.value for workload in workloads if workload.image and workload.build]
+    built += [image for path, kind in kinds.items() if kind in _SCRIPTS for image in shell.built(catalog.root, path)]
+    own = {_split(image)[0] for image in built}
     known: dict[Fact[Product], None] = {}
     unknown: dict[Fact[str], None] = {}
     for path in catalog.checked:
@@ -211,6 +215,9 @@ def _lines(root: Path, path: str, pattern: str, parse: Parse) -> Named:
         if match := re.match(pattern, line):
             yield Fact(match["text"], path, number), parse
 
+
+_SCRIPTS = ("shell", "walkthrough")
+"""The kinds whose files build and run images."""
 
 _BY_KIND: dict[str, Callable[[Path, str], Named]] = {
     "apt-source": _apt_source,

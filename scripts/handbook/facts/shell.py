@@ -20,6 +20,7 @@ _IMAGE_SWITCHES = {
     *("-d", "--detach", "-i", "--interactive", "-t", "--tty", "-it", "-ti", "-P", "--publish-all", "-q", "--quiet"),
     *("--init", "--privileged", "--read-only", "--rm"),
 }
+_BUILT = re.compile(r"\bdocker (?:buildx )?build .*?(?:--tag|-t)[ =](?P<image>\S+)")
 _LOOP = re.compile(r"for (?P<name>\w+) in (?P<words>[^;$*]+); do")
 # A user by number, or whoever runs the script.
 _OWNER = re.compile(r"\d+:\d+|\$\{?EUID\}?")
@@ -93,6 +94,12 @@ def images(root: Path, path: str) -> list[Fact[str]]:
             if "=" not in word and word not in _IMAGE_SWITCHES:
                 next(words, None)
     return found
+
+
+def built(root: Path, path: str) -> list[str]:
+    """Return the images that `docker build` makes and names."""
+    commands = (" ".join(text.rstrip("\\").strip() for _, text in lines) for lines in _logical(text_of(root, path)))
+    return [match["image"] for command in commands for match in _BUILT.finditer(command)]
 
 
 def secrets(root: Path, paths: Iterable[str]) -> list[Fact[str]]:
