@@ -1,16 +1,19 @@
-"""What the levels share: the verdicts of checks, each asked for once, two at a time."""
+"""What the levels share: the verdicts of checks, each asked for once, two at a time, and the built site."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import Proof
+from tests.built_site import made
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
@@ -51,3 +54,31 @@ def examples(
         found[name] = Verdicts(root, {name: write(root, request.module.EXAMPLES[name])}, pool)
         found[name].start([name])
     return found
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of the site that has begun, and the folder that it writes."""
+
+    folder: Path
+    process: Future[subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build | None]:
+    """The site as it is published. It is made from the first test on, beside the others, if any asks for it."""
+    if not any("site" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("site")
+    with ThreadPoolExecutor(1) as thread:
+        yield Build(folder, thread.submit(made, ROOT, folder))
+
+
+@pytest.fixture(scope="session")
+def site(build: Build) -> Path:
+    """The folder of the site as it is published."""
+    result = build.process.result()
+    if result.returncode:
+        pytest.fail(result.stderr, pytrace=False)
+    return build.folder
