@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("address", metavar="HOST:PORT")
     command.set_defaults(call=lambda options: serve(options.address))
     command = commands.add_parser("site", help="make the site that is published, with its pages as Markdown too")
-    command.add_argument("folder", nargs="?", default=ROOT / "site", metavar="FOLDER", help="site/ unless it is named")
+    command.add_argument("folder", nargs="?", default=str(ROOT / "site"), metavar="FOLDER", help="site/ if not given")
     command.set_defaults(call=lambda options: site(options.folder))
     command = commands.add_parser("bench", help="measure how long each level takes, and what stacks need and do")
     command.add_argument("names", nargs="*", metavar="NAME", help="levels, memory, or a module of tests/bench")
