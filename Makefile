@@ -28,8 +28,8 @@ help: ## list these commands
 serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
 	$(BIN)/handbook serve $(ADDRESS)
 
-site: venv ## build the handbook into site/, strictly
-	$(BIN)/mkdocs build --strict
+site: venv ## make the site that is published in site/: strictly, with each page as Markdown too
+	$(BIN)/handbook site
 
 test-snippets: docker browser venv ## run every level: static checks, the engine's and the service's tests, the site, boots
 	$(PYTEST)

@@ -1,26 +1,35 @@
-"""Builds a site and reads it: whether its blocks are the files' own bytes, and what a browser would ask for."""
+"""Builds a site and reads it: whether its blocks are the files' own bytes, where its links lead, and what a browser
+would ask for."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from handbook import regions
 from handbook.catalog import kind_of
 
-# What the person at the keyboard has set for a site of their own is left out.
+# What the person at the keyboard has set for a site of their own is left out: links lead to what is there.
 ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "COLUMNS": "400", "SITE_URL": "", "EDIT_URL": ""}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
 def mkdocs(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mkdocs", *arguments]
+    return subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def made(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Make the site of the handbook at `root` in `folder`, as it is published."""
+    command = [sys.executable, "-m", "handbook", "site", str(folder)]
     return subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -59,7 +68,7 @@ class Built(HTMLParser):
         if tag == "pre":
             above = (a for _, a in reversed([*self._open, (tag, attributes)]) if "data-address" in a)
             self.blocks.append(Block(next(above, {})))
-        if not (tag == "a" or (tag == "link" and attributes.get("rel") in ("canonical", "next", "prev"))):
+        if not (tag == "a" or (tag == "link" and attributes.get("rel") in ("alternate", "canonical", "next", "prev"))):
             names = ("src", "href", "srcset", "data", "poster", "action")
             self.requests += [attributes[name] for name in names if attributes.get(name)]
             self.requests += style_requests(attributes.get("style", ""))
@@ -98,6 +107,63 @@ def wrong_blocks(page: Built, root: Path) -> list[str]:
         if block.attributes.get("data-copy") != expected:
             found.append(f"{address}: copied is not the file")
     return found
+
+
+def built_pages(site: Path) -> dict[str, Built]:
+    """Every HTML file of a site, by its path there."""
+    return {path.relative_to(site).as_posix(): Built(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def dead_links(site: Path, pages: Mapping[str, Built], links: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say which `links` of the files of a site lead nowhere: to no file, or to an id that the page there does not have.
+
+    `links` are by the path of their file; what leads to another host is not looked at.
+    """
+    dead = []
+    for name, own in links.items():
+        for link in own:
+            if urlsplit(link).netloc:
+                continue
+            path, _, anchor = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
+            target = f"{target}/index.html".removeprefix("./") if (site / target).is_dir() else target
+            # The Markdown of a page has the anchors of the page.
+            page = target.removesuffix(".md") + ".html" if target.endswith(".md") else target
+            if not (site / target).is_file() or (anchor and unquote(anchor) not in pages[page].ids):
+                dead.append(f"{name}: {link}")
+    return dead
+
+
+_FENCE = re.compile(r"(?P<marks>[ >]*)(?P<fence>`{3,})[^`\s]*")
+_ADDRESS = re.compile(r"`(?P<address>[^`]+)`(?:\]\(\S+\))?:$")
+
+
+def fenced(markdown: str) -> Iterator[tuple[str, str]]:
+    """Yield the address and the text of each fenced block, as CommonMark reads it: without the marks around it."""
+    before, lines = "", iter(markdown.split("\n"))
+    for line in lines:
+        opening = _FENCE.fullmatch(line)
+        if not opening:
+            before = line if line.strip(" >") else before
+            continue
+        marks, text = opening["marks"], []
+        while (line := next(lines)) != marks + opening["fence"]:
+            assert line.startswith(marks) or line == marks.rstrip(), line
+            text.append(f"{line.removeprefix(marks)}\n" if line.startswith(marks) else "\n")
+        address = _ADDRESS.search(before)
+        yield address["address"] if address else before, "".join(text)
+
+
+def markdown_links(markdown: str) -> list[str]:
+    """Return where the links of a Markdown text lead, those of code left out."""
+    prose, fence = [], ""
+    for line in markdown.split("\n"):
+        opening = _FENCE.fullmatch(line)
+        if opening and fence in ("", opening["fence"]):
+            fence = "" if fence else opening["fence"]
+        elif not fence:
+            prose.append(re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line))
+    return re.findall(r"\]\(([^)\s]+)\)", "\n".join(prose))
 
 
 def style_requests(css: str) -> list[str]:

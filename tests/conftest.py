@@ -13,7 +13,7 @@ import pytest
 
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import Proof
-from tests.built_site import mkdocs
+from tests.built_site import made
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
@@ -66,20 +66,19 @@ class Build:
 
 @pytest.fixture(scope="session", autouse=True)
 def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build | None]:
-    """The strict build of the handbook. It begins with the first test, beside the checks, if any asks for it."""
+    """The site as it is published. It is made from the first test on, beside the others, if any asks for it."""
     if not any("site" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
     folder = tmp_path_factory.mktemp("site")
     with ThreadPoolExecutor(1) as thread:
-        yield Build(folder, thread.submit(mkdocs, ROOT, "build", "--strict", "--site-dir", str(folder)))
+        yield Build(folder, thread.submit(made, ROOT, folder))
 
 
 @pytest.fixture(scope="session")
 def site(build: Build) -> Path:
-    """The folder of the built handbook."""
+    """The folder of the site as it is published."""
     result = build.process.result()
     if result.returncode:
-        said = "\n".join(line for line in result.stderr.splitlines() if line and not line.startswith("INFO"))
-        pytest.fail(f"the site can't be built:\n{said}", pytrace=False)
+        pytest.fail(result.stderr, pytrace=False)
     return build.folder

@@ -15,9 +15,9 @@ from handbook import bench, copies, environment, stacks
 from handbook.catalog import ROOT, Catalog, Reference, kind_of
 from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
-from handbook.site import pages
+from handbook.site import make, pages
 from handbook.site.shown import showable
-from handbook.tools import find, run
+from handbook.tools import find
 
 
 def check(files: list[str]) -> int:
@@ -67,7 +67,9 @@ def _check_file(catalog: Catalog, path: str, findings: set[Finding], unable: lis
         _say(path, "addresses on the pages that show it" if shown else "addresses", len(found))
         findings |= found
         if path.startswith("docs/") and not found:
-            _build_site()
+            # Only the build sees wrong links and macros.
+            with TemporaryDirectory() as folder:
+                make.build(Path(folder))
     if path.startswith("snippets/"):
         _say_who_uses(catalog, path, shown)
 
@@ -106,18 +108,6 @@ def _tracked(catalog: Catalog, name: str) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _build_site() -> None:
-    """Build the site, strictly, and throw it away: only the build sees wrong links and macros.
-
-    Raises HandbookError with what the build has to say.
-    """
-    with TemporaryDirectory() as folder:
-        built = run(["mkdocs", "build", "--strict", "--site-dir", folder], cwd=ROOT, env={"NO_MKDOCS_2_WARNING": "1"})
-    if built.returncode:
-        said = [line for line in (built.stdout + built.stderr).splitlines() if not line.startswith("INFO")]
-        raise HandbookError("\n".join(["the site can't be built:", *said]))
-
-
 def serve(address: str) -> NoReturn:
     """Become the server of the handbook on `address` (host:port). Raises HandbookError when something listens there."""
     host, _, port = address.rpartition(":")
@@ -130,6 +120,12 @@ def serve(address: str) -> NoReturn:
     os.chdir(ROOT)
     # In the place of this process, so that Ctrl-C reaches the one that ends well on it.
     os.execv(find("mkdocs"), ["mkdocs", "serve", "--dev-addr", address])
+
+
+def site(folder: str) -> None:
+    """Make the site that is published, and say where it is. Raises HandbookError when that can't be done."""
+    count = make.site(Path(folder))
+    print(f"{count} pages, each as HTML and as Markdown: {folder}")
 
 
 def copy(name: str, folder: str) -> None:
@@ -153,6 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("serve", help="serve the handbook with live reload")
     command.add_argument("address", metavar="HOST:PORT")
     command.set_defaults(call=lambda options: serve(options.address))
+    command = commands.add_parser("site", help="make the site that is published, with its pages as Markdown too")
+    command.add_argument("folder", nargs="?", default=str(ROOT / "site"), metavar="FOLDER", help="site/ if not given")
+    command.set_defaults(call=lambda options: site(options.folder))
     command = commands.add_parser("bench", help="measure how long each level takes, and what stacks need and do")
     command.add_argument("names", nargs="*", metavar="NAME", help="levels, memory, or a module of tests/bench")
     command.set_defaults(call=lambda options: bench.measure(options.names))

@@ -10,6 +10,7 @@ import pytest
 
 from handbook import __main__ as cli
 from handbook.catalog import ROOT, Catalog, Kind
+from handbook.site import make
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_page_with_a_wrong_macro_does_not_pass(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(cli, "run", lambda *_, **__: Built())
+    monkeypatch.setattr(make, "run", lambda *_, **__: Built())
     assert cli.main(["check", "docs/index.md"]) == 2
     assert capsys.readouterr().err == "handbook: the site can't be built:\nERROR   -  docs/index.md:3: macro: x\n"
 

@@ -18,6 +18,7 @@ from handbook import catalog
 from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
 from handbook.site import build, downloads, drawings, pages
+from handbook.site.links import place, upwards
 from tests.built_site import Built, foreign, mkdocs, wrong_blocks
 
 
@@ -485,3 +486,17 @@ def test_the_judge_sees_a_wrong_block(tmp_path: Path, html: str) -> None:
 def test_the_judge_sees_a_request(html: str) -> None:
     assert foreign(Built(html).requests)
     assert not foreign(Built('<a href="https://example.com">a</a><img src="../a.png">').requests)
+
+
+@pytest.mark.parametrize(
+    ("page", "up"),
+    [
+        (SimpleNamespace(url=""), ""),
+        (SimpleNamespace(url="a/b/"), "../../"),
+        # Zensical, which leads links on from the source.
+        (SimpleNamespace(url="", path="index.md"), ""),
+        (SimpleNamespace(url="a/b/", path="a/b.md"), "../"),
+    ],
+)
+def test_links_lead_from_where_each_builder_takes_them_to_stand(page: SimpleNamespace, up: str) -> None:
+    assert upwards(place(page)) == up

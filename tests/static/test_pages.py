@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,7 +14,16 @@ from handbook.catalog import ROOT, Catalog
 from handbook.site import pages
 from handbook.site.downloads import archive_of
 from handbook.stacks import Stack, names
-from tests.built_site import Built, foreign, style_requests, wrong_blocks
+from tests.built_site import (
+    Built,
+    built_pages,
+    dead_links,
+    fenced,
+    foreign,
+    markdown_links,
+    style_requests,
+    wrong_blocks,
+)
 
 
 def test_every_page_shows_what_is_there() -> None:
@@ -25,8 +33,7 @@ def test_every_page_shows_what_is_there() -> None:
 
 @pytest.fixture(scope="module")
 def built(site: Path) -> dict[str, Built]:
-    """Every HTML file of the site, by its path there."""
-    return {path.relative_to(site).as_posix(): Built(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+    return built_pages(site)
 
 
 def test_every_block_of_every_page_is_the_files_own_bytes(built: dict[str, Built]) -> None:
@@ -45,18 +52,55 @@ def test_every_page_shows_what_its_source_names(built: dict[str, Built]) -> None
 
 def test_every_link_leads_to_what_is_there(site: Path, built: dict[str, Built]) -> None:
     """Also those that no Markdown holds: to files, to archives, and to rows of the Proof page."""
-    dead = []
-    for name, page in built.items():
-        assert page.links, name
-        for link in page.links:
-            if name == "404.html" or urlsplit(link).netloc:
-                continue
-            path, _, anchor = link.partition("#")
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
-            target = f"{target}/index.html".removeprefix("./") if (site / target).is_dir() else target
-            if not (site / target).is_file() or (anchor and unquote(anchor) not in built[target].ids):
-                dead.append(f"{name}: {link}")
-    assert dead == []
+    links = {name: page.links for name, page in built.items() if name != "404.html"}
+    assert all(links.values())
+    assert dead_links(site, built, links) == []
+
+
+@pytest.fixture(scope="module")
+def texts(site: Path) -> dict[str, str]:
+    """The Markdown of every page, and what models are given, by its path in the site."""
+    paths = [*site.rglob("index.md"), *site.glob("llms*.txt")]
+    return {path.relative_to(site).as_posix(): path.read_bytes().decode() for path in sorted(paths)}
+
+
+def test_every_page_stands_there_as_markdown_too(built: dict[str, Built], texts: dict[str, str]) -> None:
+    """And leads to it."""
+    pages = [name for name in built if name != "404.html"]
+    assert [name for name in texts if name.endswith(".md")] == [f"{name.removesuffix('.html')}.md" for name in pages]
+    for name in pages:
+        assert "index.md" in built[name].links, name
+        assert built[name].html.count('<link rel="alternate" type="text/markdown" href="index.md"></head>') == 1, name
+    assert "index.md" not in built["404.html"].html
+
+
+def test_every_block_stands_in_the_markdown_byte_for_byte(built: dict[str, Built], texts: dict[str, str]) -> None:
+    def shown(page: Built) -> list[tuple[str, str]]:
+        blocks = ((block.attributes["data-address"], block.text) for block in page.blocks)
+        # A fenced block ends with a line's end, whatever the file does.
+        return [(address, text if text.endswith("\n") else f"{text}\n") for address, text in blocks]
+
+    pages = {name: page for name, page in built.items() if name != "404.html"}
+    assert sum(len(shown(page)) for page in pages.values()) > 100
+    for name, page in pages.items():
+        assert list(fenced(texts[name.replace(".html", ".md")])) == shown(page), name
+    of_all = [block for name, page in pages.items() if name != "proof/index.html" for block in shown(page)]
+    assert sorted(fenced(texts["llms-full.txt"])) == sorted(of_all)
+
+
+def test_every_link_of_the_markdown_leads_to_what_is_there(
+    site: Path, built: dict[str, Built], texts: dict[str, str]
+) -> None:
+    links = {name: [link for link in markdown_links(text) if not urlsplit(link).netloc] for name, text in texts.items()}
+    assert len(links["llms.txt"]) > len(Catalog().pages), "one a page, and one to all of them"
+    assert dead_links(site, built, links) == []
+    # To a page's Markdown, not to the page.
+    assert [link for own in links.values() for link in own if re.search(r"/(#|$)", link)] == []
+
+
+def test_the_list_for_models_names_every_page_and_says_what_it_is(texts: dict[str, str]) -> None:
+    listed = re.findall(r"^- \[[^\]]+\]\((\S+)\): \S.+$", texts["llms.txt"], re.MULTILINE)
+    assert sorted(listed) == [name for name in texts if name.endswith(".md")]
 
 
 def test_what_is_downloaded_is_the_file_itself(site: Path, built: dict[str, Built]) -> None:

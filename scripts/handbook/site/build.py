@@ -17,7 +17,7 @@ from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Judge, Proof
 from handbook.site import charts, dates, downloads, drawings, fence, pages, proof_page, tables
-from handbook.site.links import upwards
+from handbook.site.links import place, upwards
 from handbook.site.shown import Snippets, Unresolved
 
 
@@ -47,10 +47,7 @@ def define(env: Any) -> None:
     except HandbookError as error:
         raise Stop(str(error)) from None
 
-    # The configuration names a formatter of the engine as it was when the process started.
-    for custom in env.conf["mdx_configs"].get("pymdownx.superfences", {}).get("custom_fences", []):
-        if custom["name"] == "snippet":
-            custom["format"] = fence.formatter(snippets, fence.bar(judge, lambda: str(env.page.url)))
+    fence.use(fence.formatter(snippets, fence.bar(judge, lambda: place(env.page))))
     env.render = _renderer(env, catalog)
 
     env.macro(snippets.value, "value")
@@ -62,9 +59,9 @@ def define(env: Any) -> None:
     env.macro(lambda: tables.service_settings(catalog), "settings_table")
     env.macro(lambda: tables.supported(catalog), "versions_table")
     env.macro(lambda: versions.AHEAD.days, "days_ahead")
-    env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(env.page.url)), "take_along")
-    env.macro(lambda name: downloads.tree(catalog, name, upwards(env.page.url)), "archive_files")
-    env.macro(lambda: tables.errors(catalog, upwards(env.page.url)), "errors_list")
+    env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(place(env.page))), "take_along")
+    env.macro(lambda name: downloads.tree(catalog, name, upwards(place(env.page))), "archive_files")
+    env.macro(lambda: tables.errors(catalog, upwards(place(env.page))), "errors_list")
     env.macro(lambda: proof_page.summary(catalog, judge), "proof_summary")
     env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
     env.macro(lambda: proof_page.stacks(judge), "proof_stacks")

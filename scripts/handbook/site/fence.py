@@ -6,6 +6,7 @@ file and the reader changes a byte: no dedent, no trimming, no spaces for tabs.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable
 from html import escape
@@ -31,15 +32,15 @@ class Format(Protocol):
     def __call__(self, source: str, language: str, class_name: str, options: Any, md: Any, **kwargs: Any) -> str: ...
 
 
-def bar(judge: Judge, page_url: Callable[[], str]) -> Callable[[str], str]:
+def bar(judge: Judge, place: Callable[[], str]) -> Callable[[str], str]:
     """Return what makes the bar above a block: the path of its snippet, as a link to the file, and its state.
 
-    `page_url` gives the address of the page that is being rendered, relative to the site.
+    `place` gives the place of the page that is being rendered, from which its links lead.
     """
     numbers = itertools.count(1)
 
     def title(path: str) -> str:
-        up, name = upwards(page_url()), path.removeprefix("snippets/")
+        up, name = upwards(place()), path.removeprefix("snippets/")
         link = f'<a class="path" href="{escape(f"{up}{FOLDER}/{name}")}" download>{escape(name)}</a>'
         return f"{link}{chip(judge, path, next(numbers), up)}"
 
@@ -69,9 +70,28 @@ def formatter(snippets: Snippets, title: Callable[[str], str] = path_alone) -> F
     return show
 
 
+_used: Format | None = None
+
+
+def use(format: Format) -> None:
+    """Let `format` show the snippets from now on."""
+    global _used
+    _used = format
+
+
+def used() -> Format:
+    """What shows the snippets; in a build that does not call `define_env` first, those of this checkout."""
+    return _used or formatter(Snippets(Catalog()))
+
+
 def snippet(source: str, language: str, class_name: str, options: Any, md: Any, **kwargs: Any) -> str:
-    """Show a snippet of this checkout: the formatter for a build that does not call `define_env` first."""
-    return formatter(Snippets(Catalog()))(source, language, class_name, options, md, **kwargs)
+    """The formatter that the configuration names: shows a snippet as the build at hand has set it up.
+
+    The configuration keeps this function of the engine as it was when the process started, and Zensical takes it for a
+    page before it calls `define_env` for that page. So it asks, when it is called, the engine as it is then.
+    """
+    now = importlib.import_module(__name__)
+    return now.used()(source, language, class_name, options, md, **kwargs)
 
 
 def html(reference: Reference, shown: Shown, title: str) -> str:

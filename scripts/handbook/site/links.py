@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-def upwards(page_url: str) -> str:
+
+def place(page: Any) -> str:
+    """From where the links lead that stand in the HTML of a page: `compose/production/`, or `` for Home.
+
+    MkDocs leaves them alone, so it is the page's address. Zensical takes them to lead from the page's source, as those
+    in Markdown do, and mends them: there it is the path of that, `compose/production.md`.
+    """
+    return str(getattr(page, "path", page.url))
+
+
+def upwards(place: str) -> str:
     """What leads from a page (`compose/production/`, or `` for Home) to the site's own folder: `../../`, or ``."""
-    return "../" * page_url.count("/")
+    return "../" * place.count("/")
 
 
 def to_page(up: str, path: str, anchor: str = "") -> str:
