@@ -34,6 +34,7 @@ services:
 """
 WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: [./conf:/etc/nginx, ./parts:/etc/parts]}}\n"
 INCLUDING = NGINX.format("    include shared/*.conf;")
+SCHEMA = '{{\n  "$schema": "https://json-schema.org/draft/2020-12/schema",\n  {}\n}}\n'
 PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
 HASH = "sha256:" + "0" * 64
 
@@ -173,6 +174,14 @@ EXAMPLES: dict[str, list[Example]] = {
         Example("colon.json", '{\n  "a" 1\n}\n', "syntax", 2),
         Example("twice.json", '{"a": 1, "a": 2}\n', "duplicate-key", 0),
         Example("empty.json", "", "syntax", 1),
+    ],
+    "metaschema": [
+        Example("good.schema.json", SCHEMA.format('"type": "object", "required": ["a"]')),
+        Example("type.schema.json", SCHEMA.format('"properties": {\n    "a": {"type": "strin"}}'), "schema", 4),
+        Example("required.schema.json", SCHEMA.format('"required": "a"'), "schema", 3),
+        Example("pattern.schema.json", SCHEMA.format('"pattern": "("'), "schema", 3),
+        Example("draft.schema.json", '{"type": "object"}\n', "draft", 1),
+        Example("syntax.schema.json", SCHEMA.format('"type"'), "syntax", 0),
     ],
     "github_schema": [
         Example("good.yml", WORKFLOW.format("a")),
