@@ -44,8 +44,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Record:
-    """One proof. For a check: the snippet's path and the check. For a boot: the stack's name, the module of tests that
-    booted it, and every probe of that module.
+    """One proof. For a check: the snippet's path and the check. For a contract: its module and its name. For a boot:
+    the stack's name, the module of tests that booted it, and every probe of that module.
 
     `digest` stands for everything that went in, `files` maps each file that went in to the digest of its content,
     `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
@@ -180,6 +180,16 @@ class Booted:
         return [record for _, record in self.modules if record]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What the site says of one contract: its name, the module that it stands in, its state, and the record, if any."""
+
+    name: str
+    module: str
+    state: State
+    record: Record | None
+
+
 def _worst(states: Iterable[State]) -> State:
     """What outweighs the rest; nothing at all is proven."""
     there = set(states)
@@ -270,6 +280,11 @@ class Judge:
             ran = tuple((name, known.get(name)) for name in names)
             found.append(Booted(stack, _worst(self.state_of(record) for _, record in ran), ran))
         return found
+
+    def contracts(self, modules: Mapping[str, str]) -> list[Kept]:
+        """Judge contracts. `modules` maps the name of each to the module that it stands in, as a path."""
+        records = ((name, module, self._proof.get(module, name)) for name, module in modules.items())
+        return [Kept(name, module, self.state_of(record), record) for name, module, record in records]
 
     def _digest(self, path: str) -> str | None:
         """The digest of a file's content, None when there is no such file."""
