@@ -64,8 +64,12 @@ def define(env: Any) -> None:
     env.macro(lambda name: downloads.tree(catalog, name, upwards(env.page.url)), "archive_files")
     env.macro(lambda: tables.errors(catalog, upwards(env.page.url)), "errors_list")
     env.macro(lambda: proof_page.summary(catalog, judge), "proof_summary")
-    env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
+    env.macro(proof_page.filter_bar, "proof_filter")
     env.macro(lambda: proof_page.stacks(judge), "proof_stacks")
+    env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
+    env.macro(lambda: proof_page.contracts(judge), "proof_contracts")
+    env.macro(lambda: proof_page.checks(catalog, judge), "proof_checks")
+    env.macro(lambda: proof_page.unproven(catalog, judge), "proof_limits")
 
 
 def _counter(catalog: Catalog) -> Callable[[str], int]:
