@@ -1,4 +1,4 @@
-"""What the Proof page and the home page say of everything that was proven.
+"""What the Proof page and the home page say of everything that was proven. `proofs_json` says the same to programs.
 
 What carries `data-state` is a row to the filter, which works by a script (`docs/assets/proof.js`).
 """
