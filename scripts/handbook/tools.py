@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handbook.findings import HandbookError
 
-_INSTALLED_BY = {"docker": "make docker", "git": "apt-get install git"}
+_INSTALLED_BY = {"chromium": "apt-get install chromium", "docker": "make docker", "git": "apt-get install git"}
 
 
 class MissingTool(HandbookError):
