@@ -1,4 +1,5 @@
-# Everything lands in .venv/, .cache/, build/, site/, docs/files/ and tools/node_modules/, which git ignores.
+# Everything lands in .venv/, .cache/, build/, site/, docs/files/, docs/proofs.json and tools/node_modules/,
+# which git ignores.
 # What is most often set stands at the end of `make help`.
 
 PYTHON ?= python3
@@ -73,4 +74,4 @@ venv: .venv/.ready ## make the environment from the locked requirements
 	@scripts/venv.sh
 
 clean: ## remove the environment, caches, artifacts and the built site
-	rm -rf .venv .cache build site docs/files tools/node_modules
+	rm -rf .venv .cache build site docs/files docs/proofs.json tools/node_modules

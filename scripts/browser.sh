@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that there is a Chromium for the tests that read the site (`make browser`).
+# Makes sure that there is a Chromium (or Chrome) for the tests that read the site (`make browser`).
 #
 # When one is there, or CHROMIUM names one, this says so and changes nothing. As root on Debian it installs the
 # distribution's package. Anywhere else it prints what to do and ends with 1.
@@ -9,7 +9,7 @@ say() {
   printf 'browser: %s\n' "$*" >&2
 }
 
-browser="${CHROMIUM:-$(command -v chromium || true)}"
+browser="${CHROMIUM:-$(command -v google-chrome || command -v chromium || true)}"
 if [[ -n $browser ]]; then
   if ! version=$("$browser" --version 2>/dev/null); then
     say "$browser does not start; name another one: CHROMIUM=..."

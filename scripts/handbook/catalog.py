@@ -87,6 +87,7 @@ KINDS = (
     Kind("shell", ("*.sh", ".ci/run"), "headed", ("shellcheck", "shfmt", "executable"), "bash"),
     Kind("requirements", ("snippets/*/requirements*.txt", "requirements/*.txt"), "headed", ("requirements",), "text"),
     Kind("toml", ("*.toml",), "ini", ("toml",), "toml"),
+    Kind("schema", ("snippets/*.schema.json",), "yaml", ("json", "metaschema"), "json"),
     Kind("json", ("*.json",), "yaml", ("json",), "json"),
     Kind(
         "github-actions",

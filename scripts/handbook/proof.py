@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from handbook.catalog import ROOT, kind_of
+from handbook.catalog import ROOT, checks, kind_of
 from handbook.findings import HandbookError
 
 FORMAT = 3
@@ -43,9 +44,23 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """An image that the files name, and what ran under its name: the official one, or what stood for it."""
+
+    name: str
+    official: bool
+    what: str
+
+    @property
+    def word(self) -> str:
+        """Which of both it was."""
+        return "official" if self.official else "substitute"
+
+
+@dataclass(frozen=True)
 class Record:
-    """One proof. For a check: the snippet's path and the check. For a boot: the stack's name, the module of tests that
-    booted it, and every probe of that module.
+    """One proof. For a check: the snippet's path and the check. For a contract: its module and its name. For a boot:
+    the stack's name, the module of tests that booted it, and every probe of that module.
 
     `digest` stands for everything that went in, `files` maps each file that went in to the digest of its content,
     `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
@@ -63,6 +78,12 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Outcome, ...] = ()
+
+    @property
+    def ran(self) -> tuple[Ran, ...]:
+        """The images, by their names in the files."""
+        told = ((name, *words.partition(": ")) for name, words in sorted(self.images.items()))
+        return tuple(Ran(name, word == "official", what) for name, word, _, what in told)
 
 
 # Subjects are paths of the repository, or stacks: folders below `snippets/`.
@@ -122,7 +143,8 @@ class Proof:
 
     def boots(self) -> list[Record]:
         """The records of stacks, by the stack and the module of tests that booted it."""
-        return [record for _, record in sorted(self._records.items()) if record.probes]
+        found = (record for record in self._records.values() if record.probes)
+        return sorted(found, key=lambda record: (record.subject, record.name))
 
     def boots_of(self, path: str, content: str) -> list[Record]:
         """The boots, good or bad, that ran with the snippet at `path` as it is now; `content` is its digest."""
@@ -148,12 +170,16 @@ def digests(root: Path, paths: Iterable[str]) -> dict[str, str]:
     return {path: digest((root / path).read_bytes()) for path in paths}
 
 
+def walked(root: Path) -> list[str]:
+    """The names of all that is booted: the folders below `snippets/` that hold a walkthrough, without faults."""
+    folder = root / "snippets"
+    names = (path.parent.relative_to(folder).as_posix() for path in folder.rglob("walkthrough.sh"))
+    return sorted(name for name in names if not name.startswith("faults/"))
+
+
 def modules(root: Path, stack: str) -> tuple[str, ...]:
     """The modules of tests that boot a stack, as paths: they are named after its folder, with more words behind it."""
-    names = {
-        path.parent.relative_to(root / "snippets").as_posix() for path in (root / "snippets").rglob("walkthrough.sh")
-    }
-    longer = [f"{_slug(name)}_" for name in names if _slug(name).startswith(f"{_slug(stack)}_")]
+    longer = [f"{_slug(name)}_" for name in walked(root) if _slug(name).startswith(f"{_slug(stack)}_")]
     return tuple(
         f"{BOOTS}/{path.name}"
         for path in sorted((root / BOOTS).glob(f"test_{_slug(stack)}*.py"))
@@ -180,6 +206,39 @@ class Booted:
         return [record for _, record in self.modules if record]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What the site says of one contract: its name, the module that it stands in, its state, and the record, if any."""
+
+    name: str
+    module: str
+    state: State
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the site says of one check: how many files are in which state by it, and its newest record, if any."""
+
+    name: str
+    states: Mapping[State, int]
+    last: Record | None
+
+    @property
+    def state(self) -> State:
+        """The state of all its files together."""
+        return _worst(self.states)
+
+    @property
+    def files(self) -> int:
+        """How many files it judges."""
+        return sum(self.states.values())
+
+
+def _newest(records: Iterable[Record | None]) -> Record | None:
+    return max((record for record in records if record), key=lambda record: record.time, default=None)
+
+
 def _worst(states: Iterable[State]) -> State:
     """What outweighs the rest; nothing at all is proven."""
     there = set(states)
@@ -204,10 +263,26 @@ class Row:
         return "proof-" + "".join(c if c.isalnum() else "-" for c in self.path.removeprefix("snippets/"))
 
     @property
+    def kind(self) -> str | None:
+        """The name of its kind. None: no row of the catalog fits its path."""
+        kind = kind_of(self.path)
+        return kind.name if kind else None
+
+    @property
+    def limits(self) -> str:
+        """What can't be proven of its kind, and why; empty when all can."""
+        kind = kind_of(self.path)
+        return kind.limits if kind else ""
+
+    @property
+    def booted_in(self) -> tuple[str, ...]:
+        """The stacks that booted well with it as it is now."""
+        return tuple(dict.fromkeys(record.subject for record in self.boots if record.passed))
+
+    @property
     def last(self) -> Record | None:
         """The newest of all its records."""
-        there = [*(record for _, record in self.checks if record), *self.boots]
-        return max(there, key=lambda record: record.time, default=None)
+        return _newest([*(record for _, record in self.checks), *self.boots])
 
 
 class Judge:
@@ -221,6 +296,7 @@ class Judge:
         self._root = root
         self._digests: dict[str, str | None] = {}
         self._rows: dict[str, Row] = {}
+        self._modules: dict[str, tuple[str, ...]] = {}
 
     def state_of(self, record: Record | None) -> State:
         """Judge one record: the files that went into it as they are now against those that ran."""
@@ -259,17 +335,42 @@ class Judge:
     def missing(self, path: str, boots: Sequence[Record]) -> set[str]:
         """The modules of tests that boot the stack of a file, and are not among `boots`."""
         stack = path.removeprefix("snippets/").rpartition("/")[0]
-        return set(modules(self._root, stack)) - {record.name for record in boots if record.subject == stack}
+        return set(self._modules_of(stack)) - {record.name for record in boots if record.subject == stack}
 
     def booted(self) -> list[Booted]:
-        """Judge every stack that has booted here: it is proven when each of its modules ran whole and passed."""
+        """Judge everything that is booted: it is proven when each of its modules ran whole and passed."""
         found = []
-        for stack in sorted({record.subject for record in self._proof.boots()}):
+        for stack in sorted({*walked(self._root), *(record.subject for record in self._proof.boots())}):
             known = {record.name: record for record in self._proof.boots() if record.subject == stack}
-            names = dict.fromkeys([*modules(self._root, stack), *known])
+            names = dict.fromkeys([*self._modules_of(stack), *known])
             ran = tuple((name, known.get(name)) for name in names)
-            found.append(Booted(stack, _worst(self.state_of(record) for _, record in ran), ran))
+            # What no module boots has not booted.
+            states = [self.state_of(record) for _, record in ran] or ["not run"]
+            found.append(Booted(stack, _worst(states), ran))
         return found
+
+    def contracts(self, modules: Mapping[str, str]) -> list[Kept]:
+        """Judge contracts. `modules` maps the name of each to the module that it stands in, as a path."""
+        records = ((name, module, self._proof.get(module, name)) for name, module in modules.items())
+        return [Kept(name, module, self.state_of(record), record) for name, module, record in records]
+
+    def checks(self, files: Iterable[str]) -> list[Checked]:
+        """Judge every check that judges one of `files`, in the order in which the catalog names them."""
+        found: dict[str, list[Record | None]] = {}
+        for path in files:
+            kind = kind_of(path)
+            for check in kind.checks if kind else ():
+                found.setdefault(check, []).append(self._proof.get(path, check))
+        return [
+            Checked(check, Counter(map(self.state_of, found[check])), _newest(found[check]))
+            for check in checks()
+            if check in found
+        ]
+
+    def _modules_of(self, stack: str) -> tuple[str, ...]:
+        if stack not in self._modules:
+            self._modules[stack] = modules(self._root, stack)
+        return self._modules[stack]
 
     def _digest(self, path: str) -> str | None:
         """The digest of a file's content, None when there is no such file."""

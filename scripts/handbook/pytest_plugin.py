@@ -78,7 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def proves(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Say what this test proves of a snippet: `proves(path, check, tool=..., seconds=..., files=...)`.
 
-    `tool` is the tool's name and version, `files` maps each file that went in to the digest of its content.
+    Of a contract it is the path of its module, and its name. `tool` is the tool's name and version, `files` maps each
+    file that went in to the digest of its content.
     """
     claims = request.config.stash[RESULTS].claims.setdefault(request.node.nodeid, [])
 

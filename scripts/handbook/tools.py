@@ -30,6 +30,14 @@ def find(program: str) -> str:
     return found
 
 
+def browser() -> str:
+    """Return the path of Chromium, or of the browser of its kind that CHROMIUM names.
+
+    Raises MissingTool, with the command that installs it.
+    """
+    return os.environ.get("CHROMIUM") or shutil.which("google-chrome") or find("chromium")
+
+
 def node() -> str:
     """Return the path of the Node.js that the locked requirements bring, so that nothing but Python is needed."""
     try:

@@ -34,6 +34,7 @@ services:
 """
 WHOLE_FOLDER = "services: {nginx: {image: 'nginx:1.30.6', volumes: [./conf:/etc/nginx, ./parts:/etc/parts]}}\n"
 INCLUDING = NGINX.format("    include shared/*.conf;")
+SCHEMA = '{{\n  "$schema": "https://json-schema.org/draft/2020-12/schema",\n  {}\n}}\n'
 PYPROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.11"\n'
 SUPPORT = """\
 a:
@@ -203,6 +204,14 @@ EXAMPLES: dict[str, list[Example]] = {
         Example("empty.yaml", "", "shape", 1),
         Example("syntax.yaml", "a: 1\nb\nc: 1\n", "syntax", 3),
         Example("binary.yaml", "a: \0\n", "syntax", 0),
+    ],
+    "metaschema": [
+        Example("good.schema.json", SCHEMA.format('"type": "object", "required": ["a"]')),
+        Example("type.schema.json", SCHEMA.format('"properties": {\n    "a": {"type": "strin"}}'), "schema", 4),
+        Example("required.schema.json", SCHEMA.format('"required": "a"'), "schema", 3),
+        Example("pattern.schema.json", SCHEMA.format('"pattern": "("'), "schema", 3),
+        Example("draft.schema.json", '{"type": "object"}\n', "draft", 1),
+        Example("syntax.schema.json", SCHEMA.format('"type"'), "syntax", 0),
     ],
     "github_schema": [
         Example("good.yml", WORKFLOW.format("a")),

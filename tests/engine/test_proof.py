@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from handbook import proof, pytest_plugin
-from handbook.catalog import Catalog, kind_of
 from handbook.findings import HandbookError
 from handbook.proof import Judge, Proof, Record
-from handbook.site import proof_page
+from tests.records import STORY, WALKTHROUGH, WORK, booted, checked, record, write
 
 pytest_plugins = ["pytester"]
 
@@ -198,11 +196,6 @@ def test_a_teardown_that_fails_is_a_failure(project: pytest.Pytester) -> None:
     assert not record.passed
 
 
-def record(root: Path, subject: str, name: str, *, passed: bool = True, files: list[str] | None = None) -> Record:
-    went_in = proof.digests(root, files if files is not None else [subject])
-    return Record(subject, name, f"{name} 1", passed, 0.1, "d", "none", proof.now(), files=went_in)
-
-
 @pytest.fixture
 def nginx(tmp_path: Path) -> Path:
     """A checkout with one nginx file and one that it includes."""
@@ -249,60 +242,37 @@ def test_a_failed_boot_shows_on_its_snippets(nginx: Path) -> None:
     row = Judge(store, nginx).row(MAIN)
     assert row.state == "failed"
     assert [record.passed for record in row.boots] == [False]
-    assert "not booted here" in proof_page._row(row)
+    assert row.booted_in == ()
 
 
 def test_what_is_made_to_run_is_not_proven_without_a_boot(tmp_path: Path) -> None:
-    path = "snippets/compose/demo/walkthrough.sh"
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text("# A\ntrue\n")
-    store = Proof.read(tmp_path)
-    kind = kind_of(path)
-    assert kind is not None
-    for check in kind.checks:
-        store.add(record(tmp_path, path, check))
+    path = WALKTHROUGH
+    store = checked(tmp_path, path)
     assert Judge(store, tmp_path).row(path).state == "not run"
     store.add(replace(record(tmp_path, "compose/demo", "boot", files=[path]), probes=(proof.Outcome("a", True, 0.1),)))
     assert Judge(store, tmp_path).row(path).state == "proven"
-
-
-def booted(root: Path, module: str, *, passed: bool = True, files: list[str]) -> Record:
-    """A boot of the stack compose/demo by one module of tests, which is there."""
-    (root / module).parent.mkdir(parents=True, exist_ok=True)
-    (root / module).touch()
-    return replace(
-        record(root, "compose/demo", module, passed=passed, files=files), probes=(proof.Outcome("a", passed, 0.1),)
-    )
+    assert Judge(store, tmp_path).row(path).booted_in == ("compose/demo",)
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> tuple[Path, str, Proof]:
     """A checkout with a walkthrough whose checks have passed, beside a stack with a longer name."""
-    path = "snippets/compose/demo/walkthrough.sh"
-    for name in (path, "snippets/compose/demo-large/walkthrough.sh"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("# A\ntrue\n")
-    store = Proof.read(tmp_path)
-    kind = kind_of(path)
-    assert kind is not None
-    for check in kind.checks:
-        store.add(record(tmp_path, path, check))
-    return tmp_path, path, store
+    write(tmp_path, "snippets/compose/demo-large/walkthrough.sh")
+    return tmp_path, WALKTHROUGH, checked(tmp_path, WALKTHROUGH)
 
 
-STORY, WORK = "tests/boot/test_compose_demo.py", "tests/boot/test_compose_demo_work.py"
 LARGE = "tests/boot/test_compose_demo_large.py"
 
 
 def test_a_stack_is_proven_when_all_its_modules_have_booted_it(demo: tuple[Path, str, Proof]) -> None:
     root, path, store = demo
     for module in (STORY, WORK, LARGE, "tests/boot/test_compose_demolished.py"):
-        (root / module).parent.mkdir(parents=True, exist_ok=True)
-        (root / module).touch()
+        write(root, module)
     assert proof.modules(root, "compose/demo") == (STORY, WORK)
     store.add(booted(root, STORY, files=[path]))
     assert Judge(store, root).row(path).state == "not run", "one module of two has not run"
-    (stack,) = Judge(store, root).booted()
+    stack, large = Judge(store, root).booted()
+    assert (large.stack, large.state, large.modules) == ("compose/demo-large", "not run", ((LARGE, None),))
     assert (stack.state, [name for name, record in stack.modules if record]) == ("not run", [STORY])
     store.add(booted(root, WORK, files=[path]))
     assert Judge(store, root).row(path).state == "proven"
@@ -321,31 +291,11 @@ def test_one_module_of_a_stack_shows(demo: tuple[Path, str, Proof], passed: bool
     assert Judge(store, root).booted()[0].state == state
 
 
-def test_the_page_shows_every_module_of_a_stack(demo: tuple[Path, str, Proof]) -> None:
-    root, path, store = demo
-    subprocess.run(["git", "init", "--quiet", root], check=True)
-    (root / WORK).parent.mkdir(parents=True)
-    (root / WORK).touch()
-    store.add(booted(root, STORY, files=[path]))
-    whole = proof_page.stacks(Judge(store, root))
-    assert whole.count("<h3>compose/demo</h3>") == 1
-    assert whole.count("1 of 1 probes passed") == 2, "of the stack, and of its module"
-    assert f"{proof_page.mark('proven')} <code>{STORY}</code>" in whole
-    assert f"{proof_page.mark('not run')} <code>{WORK}</code></p>" in whole
-    assert f"{proof_page.mark('not run')} stack <code>compose/demo</code>: 1 of 1" in proof_page.summary(
-        Catalog(root), Judge(store, root)
-    )
-
-
-def test_a_snippet_that_only_failed_in_a_boot_has_a_row(demo: tuple[Path, str, Proof]) -> None:
-    root, path, _ = demo
-    subprocess.run(["git", "init", "--quiet", root], check=True)
-    store = Proof(root / "proof.json", [booted(root, STORY, files=[path], passed=False)])
-    (row, *_) = [
-        line for line in proof_page.snippets(Catalog(root), Judge(store, root)).split("<tr") if path[9:] in line
-    ]
-    assert proof_page.mark("failed") in row
-    assert "not booted here" in row
+def test_what_nobody_boots_is_not_run(tmp_path: Path) -> None:
+    write(tmp_path, WALKTHROUGH)
+    write(tmp_path, "snippets/faults/demo/walkthrough.sh")
+    (stack,) = Judge(Proof.read(tmp_path), tmp_path).booted()
+    assert (stack.stack, stack.state, stack.records) == ("compose/demo", "not run", [])
 
 
 def test_the_boot_of_a_module_that_is_gone_is_dropped(demo: tuple[Path, str, Proof]) -> None:
@@ -359,12 +309,50 @@ def test_the_boot_of_a_module_that_is_gone_is_dropped(demo: tuple[Path, str, Pro
 
 def test_what_cannot_run_here_is_never_called_proven(tmp_path: Path) -> None:
     path = "snippets/ci/gitlab/.gitlab-ci.yml"
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text("a: {}\n")
+    row = Judge(checked(tmp_path, path), tmp_path).row(path)
+    assert (row.state, row.kind) == ("not proven here", "gitlab-ci")
+    assert row.limits.startswith("No GitLab runner here")
+
+
+RULE = "scripts/handbook/contracts/ports.py"
+
+
+def test_a_contract_is_judged_by_what_went_in(tmp_path: Path) -> None:
+    for path in (RULE, MAIN):
+        write(tmp_path, path)
     store = Proof.read(tmp_path)
-    for check in ("yamllint", "gitlab_schema"):
-        store.add(record(tmp_path, path, check))
-    assert Judge(store, tmp_path).row(path).state == "not proven here"
+    store.add(record(tmp_path, RULE, "ports.asked", files=[RULE, MAIN]))
+    store.add(record(tmp_path, RULE, "ports.bind", files=[RULE], passed=False))
+    store.write()
+
+    def states() -> dict[str, proof.State]:
+        modules = {"ports.asked": RULE, "ports.bind": RULE, "ports.new": RULE}
+        return {kept.name: kept.state for kept in Judge(Proof.read(tmp_path), tmp_path).contracts(modules)}
+
+    assert states() == {"ports.asked": "proven", "ports.bind": "failed", "ports.new": "not run"}
+    write(tmp_path, MAIN, "b;\n")
+    assert states() == {"ports.asked": "changed", "ports.bind": "failed", "ports.new": "not run"}
+
+
+def test_a_check_tells_how_its_files_are_and_which_tool_was_the_last(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    store.add(replace(record(nginx, MAIN, "gixy"), tool="gixy 1", time="2026-01-01T00:00:00Z"))
+    store.add(replace(record(nginx, PART, "gixy", passed=False), tool="gixy 2", time="2026-02-01T00:00:00Z"))
+    store.add(record(nginx, MAIN, "nginx_t"))
+    nginx_t, gixy = Judge(store, nginx).checks([MAIN, PART, "snippets/no.kind"])
+    assert (gixy.name, gixy.states, gixy.files, gixy.state) == ("gixy", {"proven": 1, "failed": 1}, 2, "failed")
+    assert gixy.last
+    assert gixy.last.tool == "gixy 2"
+    assert (nginx_t.name, nginx_t.states, nginx_t.state) == ("nginx_t", {"proven": 1, "not run": 1}, "not run")
+
+
+def test_a_record_tells_which_images_ran(nginx: Path) -> None:
+    images = {"redis:8": "substitute: redis-server 5:8.0.6-3 from Debian", "nginx:1": "official: nginx:1@sha256:0"}
+    ran = replace(record(nginx, MAIN, "x"), images=images).ran
+    assert [(image.name, image.word, image.what) for image in ran] == [
+        ("nginx:1", "official", "nginx:1@sha256:0"),
+        ("redis:8", "substitute", "redis-server 5:8.0.6-3 from Debian"),
+    ]
 
 
 def test_a_record_is_judged_by_its_files(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def project(tmp_path: Path) -> Project:
 def make(root: Path) -> Project:
     made = Project(root)
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
-    made.write(".gitignore", "/site/\n/docs/files/\n/.cache/\nsecret.env\n")
+    made.write(".gitignore", "/site/\n/docs/files/\n/docs/proofs.json\n/.cache/\nsecret.env\n")
     made.write("mkdocs.yml", f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [index.md, deep/page.md]\n")
     (root / "scripts").symlink_to(ROOT / "scripts")
     # The drawings are of this checkout's stacks.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,10 +33,9 @@ def published(site: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, which finds no host but 127.0.0.1."""
-    path = os.environ.get("CHROMIUM") or tools.find("chromium")
     with sync_playwright() as playwright:
         blocked = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=path, args=[blocked])
+        browser = playwright.chromium.launch(executable_path=tools.browser(), args=[blocked])
         yield browser
         browser.close()
 

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from handbook import contracts
-from handbook.catalog import Catalog
-from handbook.facts import targets
-from handbook.facts.deployment import Facts
 from handbook.findings import HandbookError
+from tests import kept
+from tests.kept import Read
 
 
 @pytest.fixture(scope="module")
-def read() -> Facts | HandbookError:
+def read() -> Read | HandbookError:
     try:
-        return targets.read(Catalog())
+        return kept.read()
     except HandbookError as error:
         return error
 
 
 @pytest.fixture
-def real(read: Facts | HandbookError) -> Facts:
+def real(read: Read | HandbookError) -> Read:
     if isinstance(read, HandbookError):
         pytest.skip("there is nothing to judge: test_every_deployment_can_be_read says why")
     return read
 
 
-def test_every_deployment_can_be_read(read: Facts | HandbookError) -> None:
+def test_every_deployment_can_be_read(read: Read | HandbookError) -> None:
     if isinstance(read, HandbookError):
         pytest.fail(str(read), pytrace=False)
 
 
 @pytest.mark.parametrize("name", contracts.names())
-def test_the_files_keep(name: str, real: Facts) -> None:
-    findings = contracts.load()[name](real)
-    assert not findings, "\n" + "\n".join(map(str, findings))
+def test_the_files_keep(name: str, real: Read, proves: Callable[..., None]) -> None:
+    kept.judge(name, real, proves)

@@ -1,4 +1,4 @@
-"""Runs check-jsonschema with one of the schemas that it carries, so that no network is needed."""
+"""Runs check-jsonschema with a schema that it carries or that stands in a file, so that no network is needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ _UNEXPECTED = re.compile(r"\('([^']+)'(?:, '[^']+')* (?:was|were) unexpected\)|^
 
 
 def judge(schema: str, root: Path, paths: Sequence[str], *, options: Sequence[str] = ()) -> list[Finding]:
-    """Return what the built-in `schema` finds in `paths`, with the line of the key that it names.
+    """Return what the built-in `schema` finds in `paths`: see `judge_by`."""
+    return judge_by(["--builtin-schema", schema, *options], root, paths)
+
+
+def judge_by(options: Sequence[str], root: Path, paths: Sequence[str]) -> list[Finding]:
+    """Return what the schema that `options` name finds in `paths`, with the line of the key that it names.
 
     Raises HandbookError when the tool read other files than it was given.
     """
-    command = ["check-jsonschema", "--builtin-schema", schema, "--output-format", "json", "--verbose", *options]
+    command = ["check-jsonschema", *options, "--output-format", "json", "--verbose"]
     result = run([*command, "--", *paths], cwd=root)
     expect(result, {0, 1})
     report = read_json(result)

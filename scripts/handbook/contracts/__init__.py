@@ -9,6 +9,7 @@ silence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
 from functools import wraps
 from importlib import import_module
 from inspect import signature
@@ -18,6 +19,9 @@ from typing import Any, NamedTuple
 from handbook.facts import Fact
 from handbook.facts.deployment import Facts
 from handbook.findings import Finding
+
+_FOLDER = "scripts/handbook/contracts"
+_READERS = "scripts/handbook/facts/*.py"
 
 Contract = Callable[[Facts], list[Finding]]
 
@@ -94,6 +98,22 @@ def load() -> dict[str, Contract]:
 def names() -> list[str]:
     """The names of all contracts, as `module.function`."""
     return list(load())
+
+
+def modules() -> dict[str, str]:
+    """The module that each contract stands in, as a path in the repository, by the contract's name."""
+    return {name: f"{_FOLDER}/{name.partition('.')[0]}.py" for name in names()}
+
+
+def inputs(name: str, facts: Facts) -> tuple[str, ...]:
+    """Return the files that decide whether the contract named `name` is kept.
+
+    These are the files that deployments use, what reads the facts in them, and the contract's own code. A rule over all
+    facts may read the pages, too.
+    """
+    readers = (file for file in facts.files if fnmatchcase(file, _READERS))
+    pages = facts.pages if "facts" in signature(load()[name]).parameters else ()
+    return tuple(sorted({f"{_FOLDER}/__init__.py", modules()[name], *readers, *facts.used, *pages}))
 
 
 def judge(facts: Facts) -> list[Finding]:

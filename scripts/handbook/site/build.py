@@ -16,7 +16,7 @@ from handbook import contracts, versions
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Judge, Proof
-from handbook.site import charts, dates, downloads, drawings, fence, pages, proof_page, tables
+from handbook.site import charts, dates, downloads, drawings, fence, pages, proof_page, proofs_json, tables
 from handbook.site.links import place, upwards
 from handbook.site.shown import Snippets, Unresolved
 
@@ -44,6 +44,7 @@ def define(env: Any) -> None:
         raise Stop("\n".join([*map(str, found), f"{len(found)} to mend before the site can be built"]))
     try:
         downloads.write(catalog)
+        proofs_json.write(catalog, judge)
     except HandbookError as error:
         raise Stop(str(error)) from None
 
@@ -63,8 +64,13 @@ def define(env: Any) -> None:
     env.macro(lambda name: downloads.tree(catalog, name, upwards(place(env.page))), "archive_files")
     env.macro(lambda: tables.errors(catalog, upwards(place(env.page))), "errors_list")
     env.macro(lambda: proof_page.summary(catalog, judge), "proof_summary")
-    env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
+    env.macro(proof_page.filter_bar, "proof_filter")
     env.macro(lambda: proof_page.stacks(judge), "proof_stacks")
+    env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")
+    env.macro(lambda: proof_page.contracts(judge), "proof_contracts")
+    env.macro(lambda: proof_page.checks(catalog, judge), "proof_checks")
+    env.macro(lambda: proof_page.unproven(catalog, judge), "proof_limits")
+    env.macro(lambda: proofs_json.link(upwards(place(env.page))), "proofs_link")
 
 
 def _counter(catalog: Catalog) -> Callable[[str], int]:

@@ -40,9 +40,9 @@ def _lines(judge: Judge, row: Row) -> Iterator[str]:
         yield _line(f"booted in {stack}", _probes(judge, row, records))
     if kind and kind.boots and not stacks:
         yield _line("booted", WORDS["not run"])
-    ran = {image: told for record in row.boots for image, told in record.images.items()}
+    ran = {image.name: image.word for record in row.boots for image in record.ran}
     if ran:
-        yield _line("images", ", ".join(f"{image} ({told.partition(':')[0]})" for image, told in sorted(ran.items())))
+        yield _line("images", ", ".join(f"{name} ({word})" for name, word in sorted(ran.items())))
     if row.last:
         when = row.last.time.replace("T", " ").replace("Z", " UTC")
         yield _line("last", f"{when}, commit {row.last.commit}")
