@@ -23,12 +23,11 @@ addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   for (const chip of document.querySelectorAll(".chip:is(:hover, :focus-within)")) chip.classList.add("dismissed");
 });
-for (const left of ["pointerout", "focusout"]) {
-  addEventListener(left, () => setTimeout(() => {
-    for (const chip of document.querySelectorAll(".chip.dismissed:not(:hover, :focus-within)")) {
-      chip.classList.remove("dismissed");
-    }
-  }));
+for (const [left, other] of [["pointerout", ":focus-within"], ["focusout", ":hover"]]) {
+  addEventListener(left, (event) => {
+    const chip = event.target.closest?.(".chip");
+    if (chip && !chip.contains(event.relatedTarget) && !chip.matches(other)) chip.classList.remove("dismissed");
+  });
 }
 // A link into a tab opens it: the theme does so for the tab's own name alone.
 function reveal() {

@@ -31,11 +31,12 @@ def find(program: str) -> str:
 
 
 def browser() -> str:
-    """Return the path of Chromium, or of the browser of its kind that CHROMIUM names.
+    """Return the path of the browser that CHROMIUM names, else of Chromium or Chrome; first of the one without windows.
 
     Raises MissingTool, with the command that installs it.
     """
-    return os.environ.get("CHROMIUM") or shutil.which("google-chrome") or find("chromium")
+    there = filter(None, map(shutil.which, ("chromium-headless-shell", "google-chrome")))
+    return os.environ.get("CHROMIUM") or next(there, "") or find("chromium")
 
 
 def node() -> str:

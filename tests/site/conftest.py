@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from handbook import tools
 from handbook.catalog import Catalog
 from handbook.stacks import Boot, Stack
 from handbook.walkthroughs import Walkthrough
 
-from .visits import Visit
+from .visits import Visit, chromium
 
 PORT = 8080
 
@@ -32,12 +31,8 @@ def published(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, which finds no host but 127.0.0.1."""
-    with sync_playwright() as playwright:
-        blocked = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=tools.browser(), args=[blocked])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

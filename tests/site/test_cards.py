@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .visits import DESKTOP, PHONE, Visit
 
@@ -17,26 +17,26 @@ def page(published: str, visit: Callable[..., Visit]) -> Page:
 
 def test_a_card_opens_under_the_pointer_and_stays_while_it_is_read(page: Page) -> None:
     card = page.locator(".card").first
-    assert not card.is_visible()
+    expect(card).to_be_hidden()
     page.locator(".chip > a").first.hover()
-    assert card.is_visible()
+    expect(card).to_be_visible()
     card.hover()
-    assert card.is_visible()
+    expect(card).to_be_visible()
     page.locator("h1").hover()
-    assert not card.is_visible()
+    expect(card).to_be_hidden()
 
 
 def test_a_card_opens_for_the_keyboard_and_escape_closes_it(page: Page) -> None:
     page.locator(".filename > a.path").first.focus()
     page.keyboard.press("Tab")
     card = page.locator(".card").first
-    assert card.is_visible()
+    expect(card).to_be_visible()
     assert page.locator(":focus").get_attribute("aria-describedby") == card.get_attribute("id")
     page.keyboard.press("Escape")
-    assert not card.is_visible()
+    expect(card).to_be_hidden()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
-    assert card.is_visible()
+    expect(card).to_be_visible()
 
 
 def test_a_chip_leads_to_its_row(page: Page) -> None:
@@ -47,7 +47,7 @@ def test_a_chip_leads_to_its_row(page: Page) -> None:
     page.wait_for_url(f"**/proof/#{anchor}")
     row = page.locator(f"[id='{anchor}']")
     assert path in row.inner_text()
-    assert row.is_visible()
+    expect(row).to_be_visible()
 
 
 def test_a_finger_goes_straight_to_the_proof(published: str, visit: Callable[..., Visit]) -> None:

@@ -3,75 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from handbook.catalog import ROOT, Catalog
+from handbook.catalog import Catalog
 
-from .visits import DESKTOP, PHONE, Visit
+from .fitness import Looks, judged, picture
+from .visits import DESKTOP, PHONE, Visit, address
 
-AXE = (ROOT / "tools" / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
-PAGES = [page.path.removeprefix("docs/").removesuffix(".md").removesuffix("index") for page in Catalog().pages]
-# Bytes as they are sent, for a page that nothing of the site is in the cache of.
+PAGES = [address(page) for page in Catalog().pages]
+WINDOWS = {"desk": DESKTOP, "phone": PHONE}
+# The main pages, of which pictures are kept.
+SHOWN = ("", "compose/production/", "proof/", "errors/")
+# Bytes as they are sent, for a page when nothing of the site is in the browser's cache.
 WEIGHT = 150_000
 
-_AXE = "rules => axe.run(rules.length ? {runOnly: rules} : {}).then(found => found.violations)"
-_WIDER = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
-_SHIFTED = """() => new Promise(resolve => {
-  let sum = 0;
-  const observer = new PerformanceObserver(list => list.getEntries().forEach(entry => { sum += entry.value; }));
-  observer.observe({type: "layout-shift", buffered: true});
-  requestAnimationFrame(() => setTimeout(() => resolve(sum), 50));
-})"""
+
+@pytest.fixture(scope="module")
+def looks(request: pytest.FixtureRequest, published: str) -> Iterator[Looks]:
+    """What is seen of the pages that the tests of this module ask for."""
+    with Looks(published, SHOWN) as looks:
+        for item in request.session.items:
+            asked = getattr(item, "callspec", None)
+            if asked and getattr(item, "originalname", "") == test_a_page_is_fit_for_everybody.__name__:
+                looks.begin(asked.params["path"], WINDOWS[asked.params["window"]])
+        yield looks
 
 
-def address(path: str) -> str:
-    """The address of a page, below the site's own, by its path below `docs/` without an ending."""
-    return f"{path}/" if path else ""
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.rstrip("/") or "home")
+def test_a_page_is_fit_for_everybody(path: str, window: str, looks: Looks) -> None:
+    """Nothing moves while it loads, no part is wider than the window, and no rule of axe is broken."""
+    seen = looks.get(path, WINDOWS[window])
+    assert seen.wrong == []
+    assert seen.moved == []
+    assert not seen.sideways
+    assert seen.light == []
+    assert seen.dark == []
 
 
-def judged(page: Page, rules: list[str]) -> list[str]:
-    """What axe objects to on a page as it is: the rules of that name, all without one."""
-    found = page.evaluate(_AXE, rules)
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.rstrip("/") or "home")
+def test_pictures_of_the_main_pages_are_kept(path: str, looks: Looks) -> None:
+    for window in WINDOWS.values():
+        looks.get(path, window)
+        for scheme in ("light", "dark"):
+            assert picture(path, window, scheme).stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "home")
-def test_a_page_is_fit_for_everybody(path: str, published: str, visit: Callable[..., Visit]) -> None:
-    """No rule of axe is broken, nothing moves while it loads, and no part is wider than the window."""
-    for window in (DESKTOP, PHONE):
-        # Colours that change in steps would be judged half-way.
-        site = visit(published, viewport=window, color_scheme="light", reduced_motion="reduce")
-        page = site.open(address(path))
-        assert page.evaluate(_SHIFTED) == 0, f"parts of it move at {window}"
-        assert not page.evaluate(_WIDER), f"it scrolls sideways at {window}"
-        page.evaluate(AXE)
-        assert judged(page, []) == [], f"light, {window}"
-        page.emulate_media(color_scheme="dark")
-        # What a scheme changes is colours alone.
-        assert judged(page, ["color-contrast", "link-in-text-block"]) == [], f"dark, {window}"
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "home")
-def test_a_page_is_light(path: str, published: str, visit: Callable[..., Visit]) -> None:
-    site = visit(published)
-    page = site.context.new_page()
+def test_the_longest_page_is_light(site: Path, published: str, visit: Callable[..., Visit]) -> None:
+    """All others have the same scripts and styles. The search index is not among them."""
+    longest = max(site.rglob("index.html"), key=lambda path: path.stat().st_size)
+    path = longest.parent.relative_to(site).as_posix()
+    page = visit(published).context.new_page()
     sent: list[float] = []
-    network = site.context.new_cdp_session(page)
+    network = page.context.new_cdp_session(page)
     network.send("Network.enable")
     network.on("Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"]))
-    page.goto(published + address(path), wait_until="networkidle")
+    page.goto(f"{published}{path}/", wait_until="networkidle")
     assert len(sent) > 5
     assert sum(sent) <= WEIGHT
 
 
+def test_what_opens_is_fit_for_everybody_too(published: str, visit: Callable[..., Visit]) -> None:
+    """The search, the menu on a phone, and the card of a chip."""
+    desk = visit(published, viewport=DESKTOP, reduced_motion="reduce").open("nginx/")
+    desk.locator(".chip").first.hover()
+    assert desk.locator(".card").first.is_visible()
+    assert judged(desk) == []
+    desk.keyboard.press("/")
+    desk.keyboard.type("timeout")
+    desk.locator(".md-search-result__item").first.wait_for()
+    assert judged(desk) == []
+    phone = visit(published, viewport=PHONE, reduced_motion="reduce").open("nginx/")
+    phone.locator(".md-header [for=__drawer]").click()
+    phone.locator(".md-nav--primary").wait_for()
+    assert judged(phone) == []
+
+
 @pytest.fixture(scope="module")
-def judge(browser: Browser) -> Iterator[Page]:
-    """An empty page with axe."""
+def empty(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
     page.set_content("<html lang='en'><title>t</title><main></main></html>")
-    page.evaluate(AXE)
     yield page
     page.close()
 
@@ -83,41 +97,6 @@ def judge(browser: Browser) -> Iterator[Page]:
         ("<h1>a</h1><button></button>", "button-name"),
     ],
 )
-def test_axe_objects(judge: Page, html: str, rule: str) -> None:
-    judge.evaluate("html => { document.querySelector('main').innerHTML = html }", html)
-    assert any(found.startswith(rule) for found in judged(judge, []))
-
-
-def test_what_opens_is_fit_for_everybody_too(published: str, visit: Callable[..., Visit]) -> None:
-    """The search, the menu on a phone, and the card of a chip."""
-    desk = visit(published, viewport=DESKTOP, reduced_motion="reduce").open("nginx/")
-    desk.evaluate(AXE)
-    desk.locator(".chip").first.hover()
-    assert desk.locator(".card").first.is_visible()
-    assert judged(desk, []) == []
-    desk.locator(".md-search__input").fill("timeout")
-    desk.locator(".md-search-result__item").first.wait_for()
-    assert judged(desk, []) == []
-    phone = visit(published, viewport=PHONE, reduced_motion="reduce").open("nginx/")
-    phone.evaluate(AXE)
-    phone.locator(".md-header [for=__drawer]").click()
-    phone.locator(".md-nav--primary").first.wait_for()
-    assert judged(phone, []) == []
-
-
-SHOWN = ("", "compose/production/", "proof/", "errors/")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("window", [DESKTOP, PHONE], ids=["desk", "phone"])
-def test_pictures_of_the_main_pages_are_kept(
-    scheme: str, window: dict[str, int], published: str, visit: Callable[..., Visit]
-) -> None:
-    folder = ROOT / "build" / "artifacts" / "site"
-    site = visit(published, viewport=window, color_scheme=scheme)
-    for path in SHOWN:
-        name = path.rstrip("/").replace("/", "-") or "home"
-        picture = folder / f"{name}-{scheme}-{window['width']}.png"
-        picture.unlink(missing_ok=True)
-        site.open(path).screenshot(path=picture)
-        assert picture.stat().st_size > 10_000
+def test_axe_objects(empty: Page, html: str, rule: str) -> None:
+    empty.evaluate("html => { document.querySelector('main').innerHTML = html }", html)
+    assert any(found.startswith(rule) for found in judged(empty))

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from handbook.catalog import ROOT, Catalog
-from handbook.site import downloads, make
+from handbook.proof import Judge, Proof
+from handbook.site import downloads, make, proofs_json
 from handbook.tools import run
 from tests.built_site import ENVIRONMENT, Built, built_pages, dead_links, foreign
 
@@ -29,7 +30,9 @@ def successor(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy2(ROOT / file, root / file, follow_symlinks=False)
     subprocess.run(["git", "init", "--quiet", root], check=True)
     # It looks at what there is to publish before it calls `define_env`, which makes them.
-    downloads.write(Catalog(root))
+    catalog = Catalog(root)
+    downloads.write(catalog)
+    proofs_json.write(catalog, Judge(Proof.read(root), root))
     environment = {**ENVIRONMENT, "PYTHONPATH": str(root / "scripts")}
     result = run(["zensical", "build", "--strict"], cwd=root, env=environment, timeout=240)
     assert result.returncode == 0, result.stdout + result.stderr

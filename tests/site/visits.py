@@ -1,16 +1,46 @@
-"""A visit to a site: pages of one browser context, with all that went wrong in it."""
+"""Visits to a site in a real browser: pages of one context, with all that went wrong in it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, WebError
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    ViewportSize,
+    WebError,
+    sync_playwright,
+)
 
-DESKTOP = {"width": 1280, "height": 900}
+from handbook import tools
+from handbook.catalog import Page as Source
+
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 # In milliseconds.
 PATIENCE = 10_000
-PHONE = {"width": 360, "height": 740}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Chromium, which finds no host but 127.0.0.1, and close it at the end."""
+    with sync_playwright() as playwright:
+        blocked = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+        browser = playwright.chromium.launch(executable_path=tools.browser(), args=[blocked])
+        yield browser
+        browser.close()
+
+
+def address(page: Source) -> str:
+    """The address of a page of the handbook, below the site's own: `compose/production/`."""
+    return f"{page.path.removeprefix('docs/').removesuffix('.md')}/".removesuffix("index/")
 
 
 @dataclass

@@ -19,8 +19,8 @@ from handbook.site import llms, texts
 from handbook.site.links import to_page
 from handbook.tools import run
 
-_ALTERNATE = f'<link rel="alternate" type="text/markdown" href="{texts.FILE}">'
-_FOOT = f'<p class="as-markdown"><a href="{texts.FILE}">This page as Markdown</a></p>'
+# No <link rel="alternate">: the theme takes that for a translation, and asks for a sitemap of it.
+_FOOT = f'<p class="as-markdown"><a href="{texts.FILE}" type="text/markdown">This page as Markdown</a></p>'
 
 
 def site(folder: Path) -> int:
@@ -65,7 +65,7 @@ def build(folder: Path) -> None:
 
 
 def add_texts(site: Path, config_file: Path) -> int:
-    """Write the Markdown of each page of a built site, with links to it, and the files for models.
+    """Write the Markdown of each page of a built site, with a link to it, and the files for models.
 
     `config_file` is the `mkdocs.yml` of the site. Returns how many pages there are. Raises HandbookError for a page
     that is no page of a theme that the handbook knows.
@@ -100,10 +100,9 @@ def _entries(nav: list[Any], group: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def _linked(html: str) -> str:
-    """Return a page with links to its Markdown: one for programs, one at the foot for readers."""
-    start, head, rest = html.partition("</head>")
-    body, end, foot = rest.rpartition("</article>")
-    return f"{start}{_ALTERNATE}{head}{body}{_FOOT}{end}{foot}"
+    """Return a page with a link to its Markdown at its foot."""
+    body, end, foot = html.rpartition("</article>")
+    return f"{body}{_FOOT}{end}{foot}"
 
 
 def _write(path: Path, text: str) -> None:
