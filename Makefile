@@ -50,7 +50,7 @@ test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves
 check: venv ## run all checks of one file, and say who uses it: make check FILE=snippets/...
 	$(BIN)/handbook check $(FILE)
 
-bench: docker venv ## measure levels, memory and stacks: make bench, or one of them: make bench BENCH=memory
+bench: docker browser venv ## measure levels, memory and stacks: make bench, or one of them: make bench BENCH=memory
 	$(BIN)/handbook bench $(BENCH)
 
 lock: venv ## lock the requirements again, with hashes and without an index address

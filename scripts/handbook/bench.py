@@ -106,11 +106,13 @@ def levels() -> None:
     pytest = [sys.executable, "-m", "pytest", "-q"]
     static = [*pytest, "tests/static"]
     engine = [*pytest, "tests/engine", "snippets/service/tests"]
+    site = [*pytest, "tests/site"]
     boot = [*pytest, "tests/boot"]
     build = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(ROOT / "build" / "bench-site")]
     figures = {
         "static checks": seconds(static),
         "tests of the engine and of the service": seconds(engine),
+        "the site in a browser": seconds(site),
         "boots, images there": seconds(boot, FRESH="1"),
         "boots, nothing changed": seconds(boot),
         "strict build of the site": seconds(build),

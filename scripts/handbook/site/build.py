@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError
 from mkdocs.exceptions import Abort, PluginError
@@ -28,16 +29,27 @@ class Stop(Abort):
         print(self.format_message(), file=sys.stderr)
 
 
-def define(env: Any) -> None:
-    """Set up a build. `env` is what mkdocs-macros gives to `define_env`.
+class Sources(NamedTuple):
+    """What a build is made of, judged: nothing is wrong with it."""
 
-    Stops the build with one message that lists what is wrong with the pages.
+    catalog: Catalog
+    snippets: Snippets
+    judge: Judge
+    changed: Mapping[str, str]
+
+
+@functools.cache
+def sources(root: Path) -> Sources:
+    """Read and judge what the site of the checkout at `root` is made of, and write what a reader takes along.
+
+    Once: `macros` forgets this module when a file has changed. Stops the build with one message that lists what is
+    wrong with the pages.
     """
-    catalog = Catalog(Path(env.project_dir))
+    catalog = Catalog(root)
     snippets = Snippets(catalog)
     try:
         found = [*pages.findings(catalog, snippets), *drawings.findings(catalog, snippets)]
-        judge = Judge(Proof.read(catalog.root), catalog.root)
+        judge = Judge(Proof.read(root), root)
     except HandbookError as error:
         raise Stop(str(error)) from None
     if found:
@@ -47,9 +59,18 @@ def define(env: Any) -> None:
         proofs_json.write(catalog, judge)
     except HandbookError as error:
         raise Stop(str(error)) from None
+    return Sources(catalog, snippets, judge, dates.changed(catalog))
+
+
+def define(env: Any) -> None:
+    """Set up a build. `env` is what mkdocs-macros gives to `define_env`.
+
+    Stops the build with one message that lists what is wrong with the pages.
+    """
+    catalog, snippets, judge, changed = sources(Path(env.project_dir))
 
     fence.use(fence.formatter(snippets, fence.bar(judge, lambda: place(env.page))))
-    env.render = _renderer(env, catalog)
+    env.render = _renderer(env, catalog, changed)
 
     env.macro(snippets.value, "value")
     env.macro(_counter(catalog), "count")
@@ -91,18 +112,16 @@ def _counter(catalog: Catalog) -> Callable[[str], int]:
     return count
 
 
-def _renderer(env: Any, catalog: Catalog) -> Callable[..., str]:
+def _renderer(env: Any, catalog: Catalog, changed: Mapping[str, str]) -> Callable[..., str]:
     """Return a replacement for the plugin's own way to render a page.
 
     That one answers a mistake in a page with a traceback and `exit(100)`, which also ends `mkdocs serve`. This one
-    stops the build with the page and the line, and the server goes on.
+    stops the build with the page and the line, and the server goes on. `changed` has the date of each page, which the
+    theme shows at its end.
     """
-
-    changed = dates.changed(catalog)
 
     def render(markdown: str, force_rendering: bool = False) -> str:
         if date := changed.get(f"docs/{env.page.file.src_path}"):
-            # The theme shows this at the end of a page.
             env.page.meta.setdefault("revision_date", f"Changed on {date}")
         try:
             return str(env.env.from_string(markdown).render({**env.variables, **env.page.meta}))
