@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from handbook import regions
 from handbook.catalog import kind_of
+from handbook.site.downloads import FOLDER
 
 # What the person at the keyboard has set for a site of their own is left out: links lead to what is there.
 ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "COLUMNS": "400", "SITE_URL": "", "EDIT_URL": ""}
@@ -110,8 +111,9 @@ def wrong_blocks(page: Built, root: Path) -> list[str]:
 
 
 def built_pages(site: Path) -> dict[str, Built]:
-    """Every HTML file of a site, by its path there."""
-    return {path.relative_to(site).as_posix(): Built(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+    """Every page of a site, by its path there. A snippet that is HTML is none."""
+    paths = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
+    return {name: Built(path.read_text("utf-8")) for name, path in paths.items() if not name.startswith(f"{FOLDER}/")}
 
 
 def dead_links(site: Path, pages: Mapping[str, Built], links: Mapping[str, Iterable[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """Writes and reads proof: which check or boot passed for which content, with which tools and images, and when.
 
 Proof lives in `.cache/proof.json`, which is never committed: a fresh clone has proven nothing. Test runs write it from
-pytest's own results (see `tests/conftest.py`); the site reads it. Everything is keyed by content, so an edited file
+pytest's own results (see `pytest_plugin.py`); the site reads it. Everything is keyed by content, so an edited file
 shows as changed since its proof until it is tested again.
 """
 

@@ -42,6 +42,9 @@ _NO_ENGINE = (
     "scripts/handbook/contracts/",
     "scripts/handbook/bench.py",
     "scripts/handbook/copies.py",
+    "scripts/handbook/facts/products.py",
+    "scripts/handbook/support.py",
+    "scripts/handbook/versions.py",
 )
 _LOCKS = ("requirements/handbook.txt", "requirements/images.lock")
 _BUILT = "bootproof.local"

@@ -16,6 +16,12 @@ curl --fail --silent --show-error --output /dev/null --write-out '%{http_code} %
   http://127.0.0.1:8080/
 curl --fail --silent --show-error --head http://127.0.0.1:8080/ | grep --ignore-case '^content-security-policy:'
 
+# Put new pages in their place
+cp -R ../../site/. site
+# What is not among them goes.
+find site -mindepth 1 -depth ! -exec test -e ../../{} \; -delete
+chmod -R a+rX site/*
+
 # Make an image of it
 docker build --build-context site=site --tag handbook:1.0.0 .
 
@@ -27,5 +33,6 @@ curl --fail --silent --show-error --retry 20 --retry-all-errors --retry-delay 1 
 
 # Remove it
 docker rm --force handbook
+docker image rm handbook:1.0.0
 docker compose down
 rm -r site

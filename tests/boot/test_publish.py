@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ FILES = {
     "404.html": "<title>Nothing here</title>",
     "deep/index.html": "<title>Deep</title>",
     "deep/index.md": "# Deep\n",
+    "llms.txt": "# Handbook\n",
     "files/.gitlab-ci.yml": "stages: []\n",
     "assets/handbook.js": "1;\n",
     HASHED: "1;\n" * 1000,
@@ -34,7 +36,7 @@ FILES = {
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
-    helpers = (here.with_name(f"{name}.py") for name in ("building", "conftest", "development"))
+    helpers = (here.with_name(f"{name}.py") for name in ("building", "client", "conftest", "development"))
     return Stack(STACK, Catalog()).digest([here, *helpers])
 
 
@@ -88,6 +90,7 @@ def test_a_file_to_take_along_is_of_no_type(client: httpx.Client) -> None:
     assert (answer.text, answer.headers["content-type"]) == (FILES["files/.gitlab-ci.yml"], "application/octet-stream")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert client.get("/deep/index.md").headers["content-type"] == "text/markdown; charset=utf-8"
+    assert client.get("/llms.txt").headers["content-type"] == "text/plain; charset=utf-8"
 
 
 def test_what_has_its_hash_in_its_name_is_kept_and_all_else_is_asked_for_again(client: httpx.Client) -> None:
@@ -99,9 +102,16 @@ def test_what_has_its_hash_in_its_name_is_kept_and_all_else_is_asked_for_again(c
     assert client.get("/assets/handbook.js", headers={"If-None-Match": again.headers["etag"]}).status_code == 304
 
 
-def test_new_pages_show_without_a_restart(started: Boot, client: httpx.Client) -> None:
-    (started.folder / "site" / "index.html").write_text("<title>New</title>", "utf-8")
+def test_new_pages_take_the_place_of_the_old_ones_while_it_runs(
+    started: Boot, walk: Walkthrough, client: httpx.Client
+) -> None:
+    """And what is not among them is gone."""
+    assert client.get("/deep/").status_code == 200
+    (started.scratch / "site" / "index.html").write_text("<title>New</title>", "utf-8")
+    shutil.rmtree(started.scratch / "site" / "deep")
+    walk.until("put-new-pages-in-their-place")
     assert client.get("/").text == "<title>New</title>"
+    assert client.get("/deep/").status_code == 404
 
 
 def test_the_image_holds_the_pages(started: Boot, walk: Walkthrough) -> None:

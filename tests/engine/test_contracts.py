@@ -19,6 +19,7 @@ from handbook.facts import Fact, code, compose, env, nginx, postgres, settings, 
 from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
 from handbook.facts.workload import Workload
 from handbook.findings import Finding, HandbookError
+from tests.mounts import mapped
 
 COMPOSE = "snippets/compose/production/compose.yaml"
 ENV = "snippets/compose/production/service.env"
@@ -882,7 +883,7 @@ def on_one_host(tree: Tree, edits: tuple[Edit, ...] = ()) -> Facts:
     for name, text in texts.items():
         (tree.root / "vm" / name).write_text(text, encoding="utf-8")
     maps = {"/etc/nginx/nginx.conf": "vm/nginx.conf", "/etc/nginx/shared": "snippets/nginx"}
-    conf = nginx.read(tree.root, "vm/nginx.conf", "/etc/nginx/nginx.conf", nginx.mapped(maps), tree.files)
+    conf = nginx.read(tree.root, "vm/nginx.conf", "/etc/nginx/nginx.conf", mapped(maps), tree.files)
     words = [Fact(word, "vm/postgres", 1) for word in texts["postgres"].split()]
     source = code.read(tree.root, "snippets/service", tree.files)
 

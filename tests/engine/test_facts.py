@@ -29,6 +29,7 @@ from handbook.facts import (
 from handbook.facts.quantities import Address, Port
 from handbook.facts.workload import Workload
 from handbook.findings import HandbookError
+from tests.mounts import mapped
 
 
 def write(root: Path, path: str, text: str) -> str:
@@ -291,7 +292,7 @@ class TestNginx:
     def read(self, root: Path, text: str, **shared: str) -> nginx.Nginx:
         write(root, "conf/nginx.conf", text)
         files = [write(root, f"shared/{name}.conf", content) for name, content in shared.items()]
-        return nginx.read(root, "conf/nginx.conf", "/etc/nginx/nginx.conf", nginx.mapped(MAPS), files)
+        return nginx.read(root, "conf/nginx.conf", "/etc/nginx/nginx.conf", mapped(MAPS), files)
 
     def test_follows_includes_and_inherits(self, tmp_path: Path) -> None:
         found = self.read(

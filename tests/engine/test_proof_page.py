@@ -78,7 +78,7 @@ def test_a_probe_that_failed_is_told_from_one_that_passed(
 def test_a_stack_that_has_not_booted_stands_there(root: Path, store: Proof) -> None:
     judge = Judge(store, root)
     assert f"compose/demo</h3><p>{mark('not run')}</p></section>" in proof_page.stacks(judge)
-    assert f"<li>{mark('not run')} stack <code>compose/demo</code></li>" in proof_page.summary(Catalog(root), judge)
+    assert f"<li>{mark('not run')}: stack <code>compose/demo</code></li>" in proof_page.summary(Catalog(root), judge)
 
 
 def test_a_snippet_tells_its_checks_its_boots_and_when(root: Path, store: Proof) -> None:
@@ -139,9 +139,9 @@ def test_the_home_page_counts_snippets_and_contracts(root: Path, store: Proof) -
     write(root, GITLAB)
     store.add(booted(root, STORY, files=[WALKTHROUGH]))
     whole = proof_page.summary(Catalog(root), Judge(store, root))
-    assert f"<li>{mark('proven')} 1 of 2 snippets</li><li>{mark('not run')} 1 of 2 snippets</li>" in whole
+    assert f"<li>{mark('proven')}: 1 of 2 snippets</li><li>{mark('not run')}: 1 of 2 snippets</li>" in whole
     count = len(contracts.names())
-    assert f"<li>{mark('not run')} {count} of {count} contracts</li>" in whole
+    assert f"<li>{mark('not run')}: {count} of {count} contracts</li>" in whole
     assert f"<li>{mark('proven')} stack <code>compose/demo</code>: 1 of 1 probes passed" in whole
 
 

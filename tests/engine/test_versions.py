@@ -201,7 +201,7 @@ def test_the_table_begins_with_what_ends_first(tmp_path: Path) -> None:
     first, _, last = table.partition("<tbody>")[2].split("</tr><tr>")
     assert first == (
         "<tr><td>nginx 1.32</td><td><time>2030-01-01</time></td>"
-        "<td><code>1.32.0</code></td><td><code>compose/demo/compose.yaml</code></td>"
+        "<td><code>1.32.0</code></td><td><code>snippets/compose/demo/compose.yaml</code></td>"
         '<td><a href="https://www.nginx.example/a?b&amp;c">nginx.example</a> on <time>2029-02-02</time></td>'
     )
     assert "<td>no day is published<br>Until the next one.</td>" in last

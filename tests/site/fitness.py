@@ -89,6 +89,8 @@ class Looks:
 
     def get(self, path: str, window: ViewportSize) -> Look:
         """What was seen of a page."""
+        if (path, window["width"]) not in self._found:
+            self.begin(path, window)
         return self._found[path, window["width"]].result()
 
     def _look(self, path: str, window: ViewportSize) -> Look:
@@ -121,6 +123,7 @@ class Looks:
 
     def _keep(self, page: Page, path: str, window: ViewportSize, scheme: str) -> None:
         if path in self._pictures:
+            picture(path, window, scheme).unlink(missing_ok=True)
             page.screenshot(path=picture(path, window, scheme))
 
 

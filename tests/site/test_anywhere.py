@@ -9,7 +9,7 @@ import pytest
 
 from handbook.catalog import ROOT
 
-from .test_finding import Served
+from .served import Served
 from .visits import PHONE, Visit
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from handbook.catalog import ROOT
 from tests.built_site import mkdocs
 
+from .served import Served
 from .visits import Visit
 
 WORDS = """\
@@ -117,26 +114,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert built.returncode == 0, built.stderr
     with Served(root / "served") as url:
         yield f"{url}some/where/"
-
-
-class Served:
-    """A folder on a free port of 127.0.0.1, served as it is. Use it in a `with` statement: it gives the address."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
-
-    def __enter__(self) -> str:
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_port}/"
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class Silent(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -114,6 +116,25 @@ def test_what_is_downloaded_is_the_file_itself(site: Path, built: dict[str, Buil
     linked = {link.rpartition("files/")[2] for page in built.values() for link in page.links if "files/" in link}
     shown = {reference.path for references in catalog.shown().values() for reference in references}
     assert linked == shown | {archive_of(name) for name in names(catalog)}
+
+
+def test_every_tag_of_a_page_leads_to_its_list(built: dict[str, Built]) -> None:
+    tags = [tag for page in built.values() for tag in re.findall(r'<(?:a|span)[^>]* class="md-tag[^>]*>', page.html)]
+    assert [tag for tag in tags if tag.startswith("<a")]
+    # Headings of the lists themselves are no links.
+    assert [tag for tag in tags if tag.startswith("<span")] == re.findall(
+        r'<span[^>]* class="md-tag[^>]*>', built["tags/index.html"].html
+    )
+
+
+def test_the_search_knows_nothing_of_cards(site: Path, built: dict[str, Built]) -> None:
+    """What they say of checks and probes would be found in the place of what the page says."""
+    cards = {card for page in built.values() for card in re.findall(r'role="tooltip">(.+?)</span></small>', page.html)}
+    assert cards
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
+    found = "".join(entry["text"] for entry in index["docs"])
+    said = {unescape(re.sub(r"<[^>]+>", "", card)) for card in cards}
+    assert [text for text in said if text in found] == []
 
 
 def test_the_policy_names_every_script_that_stands_in_a_page(built: dict[str, Built]) -> None:

@@ -26,7 +26,9 @@ def test_every_file_of_an_archive_has_a_line_that_says_what_it_is() -> None:
     for name in names(Catalog()):
         files = re.findall(r"<li><code>([^<]*[^</])</code> (.*?)</li>", downloads.tree(Catalog(), name, ""))
         assert len(files) == len(Stack(name, Catalog()).files)
-        assert not [file for file, said in files if not said], name
+        silent = [file for file, said in files if not said]
+        hint = "begin them with a comment, with an empty line below it, or show them on a page"
+        assert not silent, f"{name}: nothing says what {', '.join(silent)} is; {hint}"
 
 
 def test_every_paragraph_is_shown() -> None:

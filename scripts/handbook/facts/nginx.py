@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -356,15 +356,3 @@ def _headers(levels: tuple[Directive, ...]) -> dict[str, Fact[str]]:
         if own := level.all("proxy_set_header"):
             return {d.arguments[0].lower(): d.fact().having(d.arguments[1]) for d in own}
     return {}
-
-
-def mapped(mounts: Mapping[str, str]) -> Callable[[str], str | None]:
-    """Return a lookup for files that a target puts elsewhere: the path that nginx sees -> the repository's."""
-
-    def lookup(path: str) -> str | None:
-        for seen in sorted(mounts, key=len, reverse=True):
-            if path == seen or path.startswith(f"{seen}/"):
-                return mounts[seen] + path.removeprefix(seen)
-        return None
-
-    return lookup

@@ -19,10 +19,11 @@ def chip(judge: Judge, path: str, number: int, up: str) -> str:
     `number` is different for each chip of a page, and `up` leads from the page to the site's own folder.
     """
     row, card = judge.row(path), f"card-{number}"
+    # The search leaves an element out up to the next end of one of its name, so nothing inside may have it.
     return (
-        f'<span class="chip" data-search-exclude><a class="proof proof--{row.state.replace(" ", "-")}" '
+        f'<small class="chip" data-search-exclude><a class="proof proof--{row.state.replace(" ", "-")}" '
         f'href="{up}proof/#{escape(row.anchor)}" aria-describedby="{card}">{escape(WORDS[row.state])}</a>'
-        f'<span class="card" id="{card}" role="tooltip">{"".join(_lines(judge, row))}</span></span>'
+        f'<span class="card" id="{card}" role="tooltip">{"".join(_lines(judge, row))}</span></small>'
     )
 
 

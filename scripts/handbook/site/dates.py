@@ -22,7 +22,7 @@ def changed(catalog: Catalog) -> dict[str, str]:
     log = git("-c", "core.quotePath=off", "log", "--format=%x00%cs", "--name-only", "--", "docs", "snippets")
     for part in log.split("\0"):
         date, _, names = part.partition("\n")
-        for name in names.split():
+        for name in names.split("\n"):
             of_file.setdefault(name, date)
     found = {}
     for page in catalog.pages:

@@ -26,14 +26,14 @@ def summary(catalog: Catalog, judge: Judge) -> str:
         *_counts("contracts", Counter(kept.state for kept in judge.contracts(rules.modules()))),
     ]
     for stack in judge.booted():
-        probes = f": {_passed(stack.records)}" if stack.records else ""
-        items.append(f"<li>{mark(stack.state)} stack <code>{escape(stack.stack)}</code>{probes}</li>")
+        probes = f", {_passed(stack.records)}" if stack.records else ""
+        items.append(f"<li>{mark(stack.state)}: stack <code>{escape(stack.stack)}</code>{probes}</li>")
     return f'<ul class="proven">{"".join(items)}</ul>'
 
 
 def _counts(what: str, states: Mapping[State, int]) -> list[str]:
     whole = sum(states.values())
-    return [f"<li>{mark(state)} {states[state]} of {whole} {what}</li>" for state in WORDS if states[state]]
+    return [f"<li>{mark(state)}: {states[state]} of {whole} {what}</li>" for state in WORDS if states[state]]
 
 
 def _passed(records: Sequence[Record]) -> str:

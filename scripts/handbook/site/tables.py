@@ -77,7 +77,7 @@ def supported(catalog: Catalog) -> str:
             escape(used.row.name),
             _until(used.row),
             "<br>".join(f"<code>{escape(version)}</code>" for version in used.versions),
-            "<br>".join(f"<code>{escape(file.removeprefix('snippets/'))}</code>" for file in used.files),
+            "<br>".join(f"<code>{escape(file)}</code>" for file in used.files),
             _source(used.row),
         )
         for used in versions.read(catalog)
