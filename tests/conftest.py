@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -21,6 +23,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "removes: takes the stack away; left out with KEEP=1")
     config.addinivalue_line("markers", "fills: fills the memory of a container on purpose, so it is not measured then")
     config.addinivalue_line("markers", "shows(text): makes the stack show a symptom that its page names")
+
+    # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C.
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    # What a shell starts in the background ignores Ctrl-C, and so would every command that a test sends it to.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

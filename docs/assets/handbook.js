@@ -6,11 +6,7 @@ function mend() {
   }
   document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
   document.querySelector(".md-content .md-tags")?.setAttribute("aria-label", "Tags of this page");
-  document.querySelectorAll(".md-code__nav").forEach((nav, i) => {
-    // Else each block would be a landmark.
-    nav.setAttribute("role", "group");
-    nav.setAttribute("aria-label", `Code block ${i + 1}`);
-  });
+  document.querySelectorAll(".md-code__nav").forEach((nav, i) => nav.setAttribute("aria-label", `Code block ${i + 1}`));
   document.querySelectorAll(".md-typeset__scrollwrap, .drawing").forEach((wrap, i) => {
     wrap.tabIndex = 0;
     wrap.setAttribute("role", "region");

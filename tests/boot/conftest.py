@@ -1,9 +1,7 @@
 """Boots the stack that a module of tests names as `STACK`, by the stack's own walkthrough, and tells how it failed."""
 
 import os
-import signal
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -29,17 +27,6 @@ KEPT = pytest.StashKey[list[Boot]]()
 MEMORY = pytest.StashKey[dict[str, dict[str, int]]]()
 REPORTED = pytest.StashKey[bool]()
 WATCH = pytest.StashKey[Watch]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C.
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    # What a shell starts in the background ignores Ctrl-C, and so would every command that a test sends it to.
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -142,7 +142,7 @@ def test_the_home_page_counts_snippets_and_contracts(root: Path, store: Proof) -
     assert f"<li>{mark('proven')}: 1 of 2 snippets</li><li>{mark('not run')}: 1 of 2 snippets</li>" in whole
     count = len(contracts.names())
     assert f"<li>{mark('not run')}: {count} of {count} contracts</li>" in whole
-    assert f"<li>{mark('proven')} stack <code>compose/demo</code>: 1 of 1 probes passed" in whole
+    assert f"<li>{mark('proven')}: stack <code>compose/demo</code>, 1 of 1 probes passed" in whole
 
 
 def test_the_filter_offers_every_state_and_waits_for_its_script() -> None:
