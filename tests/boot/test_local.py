@@ -119,7 +119,7 @@ def table(page: Path) -> dict[str, dict[str, str]]:
     """The cells of the page's table of ways, by column and row."""
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return {name.strip("`"): {row[0]: row[index] for row in rows} for index, name in enumerate(names) if name}
+    return {name.strip("`"): {row[0]: row[index] for row in rows} for index, name in enumerate(names) if index}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -19,6 +19,7 @@ from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
 from handbook.site import build, downloads, drawings, pages
 from handbook.site.links import place, upwards
+from tests import built_site
 from tests.built_site import Built, foreign, mkdocs, wrong_blocks
 
 
@@ -169,6 +170,31 @@ def test_a_block_is_the_files_bytes_wherever_it_stands(built: Project) -> None:
     assert page.blocks[0].text.startswith("  service:")
     assert "\techo  'a  '\t# why \n" in page.blocks[1].text
     assert page.blocks[-1].text == "b 2;"
+
+
+def test_a_site_below_a_path_has_a_page_for_what_is_not_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server gives it out at any address, so its links have to name the path; those of all other pages need not."""
+    monkeypatch.setitem(built_site.ENVIRONMENT, "SITE_URL", "https://handbook.example.com/some/where/")
+    assert project.build().returncode == 0
+    page = project.page("404.html")
+    assert "This page is not here" in page.text
+    assert "/some/where/errors/" in page.links
+    assert {link for link in page.requests if not link.startswith("/some/where/")} == set()
+    assert "some/where" not in re.sub(r'<link rel="canonical"[^>]*>', "", project.page().html)
+
+
+def test_a_page_can_be_edited_where_its_source_is_if_somebody_says_where(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edits() -> list[str]:
+        assert project.build().returncode == 0
+        return re.findall(r'<a href="([^"]+)"[^>]*rel="edit"', project.page("deep/page/index.html").html)
+
+    assert edits() == []
+    monkeypatch.setitem(built_site.ENVIRONMENT, "EDIT_URL", "https://git.example.com/a/edit/main/docs/")
+    assert edits() == ["https://git.example.com/a/edit/main/docs/deep/page.md"]
 
 
 def test_nothing_in_a_snippet_is_a_macro(built: Project) -> None:

@@ -29,7 +29,8 @@ def published(site: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{boot.ports[PORT]}/"
 
 
-@pytest.fixture(scope="session")
+# Not for the session: as long as it is open, no other test of this process could run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser

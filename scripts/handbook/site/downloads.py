@@ -109,8 +109,9 @@ def take_along(catalog: Catalog, stack: str, folder: str, up: str) -> str:
     path = archive_of(stack)
     link = f'<a href="{up}{FOLDER}/{path}" download>{escape(Path(path).name)}</a>'
     return (
-        f"Unpack {link} where no older one is, and go to <code>{escape(slug(stack))}/{escape(folder)}</code>. In a "
-        f"checkout of this handbook <code>.venv/bin/handbook copy {escape(stack)} FOLDER</code> does the same: then go "
+        f"Unpack {link} into a folder without an older copy, and go to "
+        f"<code>{escape(slug(stack))}/{escape(folder)}</code>. In a checkout of this handbook "
+        f"<code>.venv/bin/handbook copy {escape(stack)} FOLDER</code> does the same: then go "
         f"to <code>FOLDER/{escape(folder)}</code>."
     )
 
