@@ -140,6 +140,8 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "docker_build": [
         Example("Dockerfile", FIT, beside=IGNORE),
+        # The command that builds it names this folder.
+        Example("Dockerfile", FIT + "COPY --from=pages . /srv\n", beside=IGNORE),
         Example("Dockerfile", FIT, "dockerignore", 0),
         Example("Dockerfile", FIT + "RUN false\n", "build", 4, beside=IGNORE),
         Example("Dockerfile", FIT + "COPY nothing /\n", "build", 4, beside=IGNORE),
