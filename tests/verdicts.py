@@ -17,8 +17,7 @@ from handbook.catalog import ROOT
 from handbook.checks import inputs, load
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Proof, digest, digests
-from handbook.stacks import Stack, docker_version, engine, image_ids
-from handbook.stacks import names as stacks
+from handbook.stacks import ComposeStack, docker_version, engine, image_ids
 
 
 def names(need: str) -> tuple[str, ...]:
@@ -48,7 +47,7 @@ def with_docker(module: str) -> dict[str, str]:
     own = catalog.Catalog()
     shared = [ROOT / file for file in own.files if file.startswith("tests/") and file.count("/") == 1]
     judged = {path for name in names("docker") for path in own.of_check(name)}
-    references = sorted({reference for name in stacks(own) for reference in Stack(name, own).references})
+    references = sorted({ref for name in ComposeStack.names(own) for ref in ComposeStack(name, own).references})
     around = engine([Path(module), *shared])
     files = digests(ROOT, {*own.snippets, *judged})
     return {**files, **around, **image_ids(references), "docker": docker_version()}

@@ -83,7 +83,7 @@ def _say_who_uses(catalog: Catalog, path: str, shown: list[Reference]) -> None:
     using = []
     for name in stacks.names(catalog):
         try:
-            if path in stacks.Stack(name, catalog).files:
+            if path in stacks.find(name, catalog).files:
                 using.append(name)
         except HandbookError as error:
             print(f"{path}: nobody can say whether stack {name} uses it: {error}")

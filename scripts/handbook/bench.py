@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from handbook import contracts, measured, stacks
+from handbook import contracts, measured
 from handbook.catalog import ROOT, Catalog, checks
 from handbook.findings import HandbookError
 from handbook.proof import Proof, commit, now
-from handbook.stacks import Stack
+from handbook.stacks import ComposeStack
 from handbook.tools import run
 
 BENCHMARKS = ROOT / "tests" / "bench"
@@ -90,7 +90,7 @@ def memory() -> None:
 def keep_memory() -> None:
     """Keep the memory that the last boots of each stack have seen, and print it."""
     catalog = Catalog()
-    for stack in (Stack(name, catalog) for name in stacks.names(catalog)):
+    for stack in (ComposeStack(name, catalog) for name in ComposeStack.names(catalog)):
         seen = measured.memory_seen(stack.name)
         bars = {service: seen[service] for service in stack.services if service in seen}
         if bars and stack.is_limited:

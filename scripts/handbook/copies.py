@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handbook.catalog import Catalog
 from handbook.findings import HandbookError
-from handbook.stacks import Stack
+from handbook.stacks import find
 
 
 def copy(catalog: Catalog, name: str, folder: Path) -> int:
@@ -17,7 +17,7 @@ def copy(catalog: Catalog, name: str, folder: Path) -> int:
     A file that is there already has to be the same, and is left alone. Raises HandbookError when it is not, when there
     is no such stack, and when the folder can't be written; then nothing was copied.
     """
-    stack = Stack(name, catalog)
+    stack = find(name, catalog)
     new = [path for path in stack.files if _is_new(catalog.root / path, folder, path.removeprefix("snippets/"))]
     copied: list[Path] = []
     try:

@@ -1,8 +1,8 @@
 """Stacks: which files one is made of, its copy in an empty folder, and what a test puts around the copy.
 
-A stack is a folder below `snippets/` with a `compose.yaml`. It boots from a copy of exactly the files that a reader
-gets. What a test needs besides (free ports, images of this machine, a project name) enters through the environment and
-through an overlay beside the copy, never through the files.
+A stack is a folder below `snippets/` that holds what marks its kind, such as a `compose.yaml`. It boots from a copy of
+exactly the files that a reader gets. What a test needs besides (free ports, images of this machine, a project name)
+enters through the environment and through an overlay beside the copy, never through the files.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ import shutil
 import socket
 import tarfile
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import dockerfile
 import yaml
 
 from handbook import images
 from handbook.catalog import ROOT, Catalog
-from handbook.facts import compose, shell
+from handbook.facts import Fact, below, compose, hosts, shell
 from handbook.facts.quantities import Port
 from handbook.findings import HandbookError
 from handbook.proof import digest, digests
@@ -58,12 +59,18 @@ _PACKED = 1_767_225_600
 
 
 def names(catalog: Catalog) -> tuple[str, ...]:
-    """The names of all stacks: folders below `snippets/` that hold a `compose.yaml`."""
-    return tuple(
-        path.removeprefix("snippets/").removesuffix("/compose.yaml")
-        for path in catalog.snippets
-        if path.endswith("/compose.yaml")
-    )
+    """The names of all stacks: folders below `snippets/` that hold what marks a stack of some kind."""
+    return tuple(sorted(name for kind in KINDS for name in kind.names(catalog)))
+
+
+def find(name: str, catalog: Catalog) -> Stack:
+    """Return the stack of a name. Raises HandbookError, which lists those there are, when there is none."""
+    kind = next((kind for kind in KINDS if name in kind.names(catalog)), None)
+    if kind is None:
+        marks = " and no ".join(f"snippets/{name}/{kind.MARK}" for kind in KINDS)
+        there = ", ".join(names(catalog)) or "none"
+        raise HandbookError(f"no stack {name!r}: git knows no {marks}; there is: {there}")
+    return kind(name, catalog)
 
 
 def lock_images(catalog: Catalog) -> None:
@@ -71,29 +78,114 @@ def lock_images(catalog: Catalog) -> None:
 
     Raises ImageError when the registry does not answer or lacks one of them; the lock is then left alone.
     """
-    references = {reference for name in names(catalog) for reference in Stack(name, catalog).references}
+    stacks = (ComposeStack(name, catalog) for name in ComposeStack.names(catalog))
+    references = {reference for stack in stacks for reference in stack.references}
     for name, locked in images.write_lock(sorted(references)).items():
         print(f"{name}@{locked}")
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack by its name, which is its folder below `snippets/`."""
+class Stack(ABC):
+    """A stack by its name, which is its folder below `snippets/`: the files that a reader gets, and their copies.
+
+    `MARK` is what stands in the folder of each stack of a kind, as a path with or without `*` in its last part.
+    """
+
+    MARK: ClassVar[str]
 
     name: str
     catalog: Catalog
+
+    @classmethod
+    def names(cls, catalog: Catalog) -> tuple[str, ...]:
+        """The names of the stacks of this kind."""
+        marked = re.compile(rf"snippets/(.+)/{re.escape(cls.MARK).replace(re.escape('*'), '[^/]*')}")
+        return tuple(dict.fromkeys(match[1] for path in catalog.snippets if (match := marked.fullmatch(path))))
 
     @property
     def folder(self) -> str:
         return f"snippets/{self.name}"
 
     @property
+    @abstractmethod
+    def needs(self) -> list[Fact[str]]:
+        """The files and folders that it names, as paths in the repository."""
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The files it boots from, as paths in the repository: its folder, and what it names.
+
+        Only files that git tracks or would track: a reader has no others. Raises HandbookError when it names a path
+        where there is no such file and no script beside it makes one, or a path outside `snippets/`.
+        """
+        beside = (f for f in self.catalog.snippets if os.path.dirname(f) == self.folder and f.endswith(".sh"))
+        scripts = [shell.read(self.catalog.root, file) for file in beside]
+        for need in self.needs:
+            if need.value == "snippets":
+                raise HandbookError(f"{need.path}:{need.line}: this needs all of snippets/; name the files in it")
+            if not below(self.catalog.snippets, [need.value]) and not shell.makes(scripts, need.value):
+                raise HandbookError(
+                    f"{need.path}:{need.line}: this needs {need.value}, and there is no tracked file of that name or "
+                    "below it; a stack takes its files from snippets/"
+                )
+        return tuple(sorted(below(self.catalog.snippets, {self.folder, *(need.value for need in self.needs)})))
+
+    def digests(self) -> dict[str, str]:
+        """Each of its files with the digest of its content."""
+        return digests(self.catalog.root, self.files)
+
+    def inputs(self, also: Iterable[Path] = ()) -> dict[str, str]:
+        """All that goes into a boot, by name: its files, the engine, the locks, `also` (the tests)."""
+        return {**self.digests(), **engine(also)}
+
+    def digest(self, also: Iterable[Path] = ()) -> str:
+        """One digest of all `inputs`: while it is the same, the same things would boot again."""
+        return digest(*(part for item in sorted(self.inputs(also).items()) for part in item))
+
+    def archive(self) -> bytes:
+        """Its files as one archive (.tar.gz), laid out as below `snippets/`, in a folder that is named after the stack.
+
+        The same files make the same bytes. Only the owner may write, and what can be run here can be run there.
+        """
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in self.files:
+                source = self.catalog.root / path
+                member = tarfile.TarInfo(f"{slug(self.name)}/{path.removeprefix('snippets/')}")
+                content = source.read_bytes()
+                member.size, member.mtime = len(content), _PACKED
+                member.mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
+                archive.addfile(member, io.BytesIO(content))
+        return gzip.compress(packed.getvalue(), mtime=_PACKED)
+
+    def unpack(self, folder: Path) -> Path:
+        """Unpack its archive, without the folder around it, into `folder`; return where its own folder is then.
+
+        So what boots in a test is what a reader downloads.
+        """
+        with tarfile.open(fileobj=io.BytesIO(self.archive())) as archive:
+            # Not by extractall: Python 3.11.3 and older have no filter for what it may do.
+            for member in archive.getmembers():
+                target = folder / member.name.partition("/")[2]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                content = archive.extractfile(member)
+                target.write_bytes(content.read() if content else b"")
+                target.chmod(member.mode)
+        return folder / self.name
+
+
+class ComposeStack(Stack):
+    """A stack that `docker compose` starts: its marker is its `compose.yaml`."""
+
+    MARK = "compose.yaml"
+
+    @property
     def path(self) -> str:
         """Its `compose.yaml`, as a path in the repository. Raises HandbookError when there is none."""
-        path = f"{self.folder}/compose.yaml"
-        if self.name not in names(self.catalog):
-            there = ", ".join(names(self.catalog)) or "none"
-            raise HandbookError(f"no stack {self.name!r}: git knows no {path}; there is: {there}")
+        path = f"{self.folder}/{self.MARK}"
+        if self.name not in self.names(self.catalog):
+            there = ", ".join(self.names(self.catalog)) or "none"
+            raise HandbookError(f"no stack {self.name!r} of Compose: git knows no {path}; there is: {there}")
         return path
 
     @cached_property
@@ -114,23 +206,10 @@ class Stack:
             raise HandbookError(f"{self.path}: `services` must give each service a body, with an `image` or a `build`")
         return services
 
-    @cached_property
-    def files(self) -> tuple[str, ...]:
-        """The files it boots from, as paths in the repository: its folder, and what its services build, mount and read.
-
-        Only files that git tracks or would track: a reader has no others. Raises HandbookError when a service names a
-        path where there is no such file and no script beside it makes one, or a path outside `snippets/`.
-        """
-        whole = self._read
-        beside = (f for f in self.catalog.snippets if os.path.dirname(f) == self.folder and f.endswith(".sh"))
-        scripts = [shell.read(self.catalog.root, file) for file in beside]
-        for need in whole.needs:
-            if not self._below(need.value) and not shell.makes(scripts, need.value):
-                raise HandbookError(
-                    f"{need.path}:{need.line}: this needs {need.value}, and there is no tracked file of that name or "
-                    "below it; a stack takes its files from snippets/"
-                )
-        return tuple(sorted(compose.closure(whole, self.catalog.snippets)))
+    @property
+    def needs(self) -> list[Fact[str]]:
+        """What its services build, mount and read."""
+        return self._read.needs
 
     @cached_property
     def _read(self) -> compose.Compose:
@@ -145,9 +224,6 @@ class Stack:
     def is_limited(self) -> bool:
         """Whether it limits the memory of its services; one for development does not."""
         return any(workload.memory_bytes for workload in self._read.workloads.values())
-
-    def _below(self, place: str) -> list[str]:
-        return [path for path in self.catalog.snippets if path == place or path.startswith(f"{place}/")]
 
     @cached_property
     def dockerfiles(self) -> dict[str, str]:
@@ -210,52 +286,27 @@ class Stack:
         opened = (command.value[0] for command in self._commands(self.dockerfiles[service], "ARG"))
         return {name: os.environ[name] for name in opened if "=" not in name and name in os.environ}
 
-    def digests(self) -> dict[str, str]:
-        """Each of its files with the digest of its content."""
-        return digests(self.catalog.root, self.files)
-
     def inputs(self, also: Iterable[Path] = ()) -> dict[str, str]:
-        """All that goes into a boot, by name: its files, the engine, the locks, `also` (the tests), images, versions.
+        """All that goes into a boot, by name; its images, and the versions of Docker, too.
 
         Raises ImageError when an image cannot be had, and HandbookError when Docker does not answer.
         """
         ids = image_ids(self.references)
-        return {**self.digests(), **engine(also), **ids, "docker": docker_version()}
+        return {**super().inputs(also), **ids, "docker": docker_version()}
 
-    def digest(self, also: Iterable[Path] = ()) -> str:
-        """One digest of all `inputs`: while it is the same, the same things would boot again."""
-        return digest(*(part for item in sorted(self.inputs(also).items()) for part in item))
 
-    def archive(self) -> bytes:
-        """Its files as one archive (.tar.gz), laid out as below `snippets/`, in a folder that is named after the stack.
+class UnitStack(Stack):
+    """A stack that systemd starts on a host: its marker is a target among its units."""
 
-        The same files make the same bytes. Only the owner may write, and what can be run here can be run there.
-        """
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            for path in self.files:
-                source = self.catalog.root / path
-                member = tarfile.TarInfo(f"{slug(self.name)}/{path.removeprefix('snippets/')}")
-                content = source.read_bytes()
-                member.size, member.mtime = len(content), _PACKED
-                member.mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
-                archive.addfile(member, io.BytesIO(content))
-        return gzip.compress(packed.getvalue(), mtime=_PACKED)
+    MARK = "units/*.target"
 
-    def unpack(self, folder: Path) -> Path:
-        """Unpack its archive, without the folder around it, into `folder`; return where its `compose.yaml` is then.
+    @cached_property
+    def needs(self) -> list[Fact[str]]:
+        """What its scripts take from beside its folder."""
+        return hosts.needs(self.catalog.root, self.folder, self.catalog.snippets)
 
-        So what boots in a test is what a reader downloads.
-        """
-        with tarfile.open(fileobj=io.BytesIO(self.archive())) as archive:
-            # Not by extractall: Python 3.11.3 and older have no filter for what it may do.
-            for member in archive.getmembers():
-                target = folder / member.name.partition("/")[2]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                content = archive.extractfile(member)
-                target.write_bytes(content.read() if content else b"")
-                target.chmod(member.mode)
-        return folder / self.name
+
+KINDS: tuple[type[Stack], ...] = (ComposeStack, UnitStack)
 
 
 def engine(also: Iterable[Path] = ()) -> dict[str, str]:
@@ -281,14 +332,15 @@ def docker_version() -> str:
 
 
 class Boot:
-    """A stack's copy in an empty folder, and what it needs to boot there beside others. Use it in a `with` statement.
+    """A copy of a stack of Compose in an empty folder, and what it needs to boot there beside others.
 
-    `folder` is where a reader would stand, `env` what the environment of every command gets, `ports` maps a published
-    port, or the one inside where Docker would choose, to its free one on 127.0.0.1. The end of the block takes the
-    stack down with its volumes and the images that were built for it, and removes the copy; with `keep` it leaves all.
+    It is used in a `with` statement. `folder` is where a reader would stand, `env` what the environment of every
+    command gets, `ports` maps a published port, or the one inside where Docker would choose, to its free one on
+    127.0.0.1. The end of the block takes the stack down with its volumes and the images that were built for it, and
+    removes the copy; with `keep` it leaves all.
     """
 
-    def __init__(self, stack: Stack, *, keep: bool = False) -> None:
+    def __init__(self, stack: ComposeStack, *, keep: bool = False) -> None:
         self.stack = stack
         self.keep = keep
         self.id = f"{os.getpid()}-{random.randrange(16**4):04x}"

@@ -10,8 +10,9 @@ end
 function done(summary, latency, requests)
    local errors = summary.errors
    print(string.format(
-      '{"requests":%d,"microseconds":%d,"addresses":%d,"bad":%d,"broken":%d}',
+      '{"requests":%d,"microseconds":%d,"addresses":%d,"bad":%d,"broken":%d,"p99":%d,"slowest":%d}',
       summary.requests, summary.duration, #wrk.addrs, errors.status,
-      errors.connect + errors.read + errors.write + errors.timeout
+      errors.connect + errors.read + errors.write + errors.timeout,
+      latency:percentile(99), latency.max
    ))
 end

@@ -21,7 +21,7 @@ from handbook import images, measured, tools
 from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
 from handbook.proof import now
-from handbook.stacks import HOST, Boot, Stack
+from handbook.stacks import HOST, Boot, ComposeStack
 from handbook.walkthroughs import Walkthrough
 from tests.boot import inside
 
@@ -36,6 +36,7 @@ THREADS = 2
 ROUNDS = 8
 SECONDS = 3
 WARM_SECONDS = 2
+TIMEOUT_SECONDS = 2
 GOAL = 0.85
 # What other programs may have to do: the processors are what is measured.
 QUIET = 0.5
@@ -70,7 +71,7 @@ def main() -> None:
         print(f"the machine is busy with something else (load {load:.1f}), so the numbers say little")
     image = images.built_upon(BASE, DOCKERFILE, "wrk")
     found: dict[int, Rates] = {}
-    stack = Stack(STACK, Catalog())
+    stack = ComposeStack(STACK, Catalog())
     with Boot(stack) as boot, Walkthrough(boot.folder / "walkthrough.sh", cwd=boot.folder, env=boot.env) as walk:
         walk.until("start-it")
         for replicas in sorted({1, len(boot.containers("service"))}, reverse=True):
@@ -125,21 +126,33 @@ def measure(boot: Boot, image: str, replicas: int) -> Rates:
 
 def wrk(image: str, network: str, host: str, url: str, addresses: int, seconds: int) -> Sent:
     """Send as many requests as get answered. Raises HandbookError unless all went well, over so many addresses."""
-    container = ["docker", "run", "--rm", f"--network={network}", host, f"--volume={SCRIPT}:/spread.lua:ro", image]
-    options = [f"--threads={THREADS}", f"--connections={CONNECTIONS}", f"--duration={seconds}s", "--script=/spread.lua"]
-    ran = tools.run([*container, *options, url], timeout=seconds + 30)
-    if ran.returncode:
-        raise HandbookError(f"wrk ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
-    try:
-        said = json.loads(ran.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
-        # Without its script wrk ends with 0 all the same.
-        raise HandbookError(f"{SCRIPT.name} has told nothing: {ran.stdout}{ran.stderr}") from None
+    said = counted(image, network, url, seconds, host)
     if said["bad"] or said["broken"] or not said["requests"]:
-        raise HandbookError(f"{url}: not every request was answered well:\n{ran.stdout}")
+        raise HandbookError(f"{url}: not every request was answered well: {said}")
     if said["addresses"] != addresses:
         raise HandbookError(f"{url}: {said['addresses']} addresses were asked, not {addresses}")
     return Sent(said["requests"], said["requests"] / said["microseconds"] * 1_000_000)
+
+
+def counted(
+    image: str, network: str, url: str, seconds: int, *options: str, timeout: int = TIMEOUT_SECONDS
+) -> dict[str, int]:
+    """Send requests with wrk, in a container with these options, and return what `spread.lua` has counted.
+
+    What takes longer than `timeout` is broken. Its times are microseconds.
+    Raises HandbookError when wrk ends otherwise than well, or its script has told nothing.
+    """
+    container = ["docker", "run", "--rm", f"--network={network}", *options, f"--volume={SCRIPT}:/spread.lua:ro", image]
+    asked = [f"--threads={THREADS}", f"--connections={CONNECTIONS}", f"--duration={seconds}s", f"--timeout={timeout}s"]
+    ran = tools.run([*container, *asked, "--script=/spread.lua", url], timeout=seconds + 30)
+    if ran.returncode:
+        raise HandbookError(f"wrk ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
+    try:
+        said: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        # Without its script wrk ends with 0 all the same.
+        raise HandbookError(f"{SCRIPT.name} has told nothing: {ran.stdout}{ran.stderr}") from None
+    return said
 
 
 def answered(boot: Boot) -> int:

@@ -13,7 +13,7 @@ from handbook.findings import HandbookError
 from handbook.memory import Watch
 from handbook.proof import modules
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import Boot, Stack, docker_version
+from handbook.stacks import Boot, ComposeStack, docker_version
 from handbook.walkthroughs import Walkthrough
 
 from . import inside
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def boot(request: pytest.FixtureRequest) -> Iterator[Boot]:
     """The copy of the module's stack in an empty folder; nothing runs yet."""
     keep = bool(os.environ.get("KEEP"))
-    with Boot(Stack(request.module.STACK, Catalog()), keep=keep) as prepared, Watch(prepared.project) as watch:
+    with Boot(ComposeStack(request.module.STACK, Catalog()), keep=keep) as prepared, Watch(prepared.project) as watch:
         request.node.stash[BOOT] = prepared
         request.node.stash[WATCH] = watch
         if keep:

@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 
 from handbook import proof, tools
 from handbook.catalog import ROOT, Catalog
-from handbook.stacks import Boot, Stack, leftovers
+from handbook.stacks import Boot, ComposeStack, leftovers
 from handbook.symptoms import headings
 from handbook.walkthroughs import Walkthrough
 
@@ -51,8 +51,8 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
-    of_production = Stack("compose/production", Catalog()).digests().values()
-    return proof.digest(Stack(STACK, Catalog()).digest([here, *helpers]), *of_production, *headings(PAGE))
+    of_production = ComposeStack("compose/production", Catalog()).digests().values()
+    return proof.digest(ComposeStack(STACK, Catalog()).digest([here, *helpers]), *of_production, *headings(PAGE))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def client(started: Boot, secrets: Path) -> Iterator[httpx.Client]:
 @pytest.fixture
 def unprepared(tmp_path: Path) -> Path:
     """The copy of the stack as a developer with a strict umask makes it."""
-    folder = Stack(STACK, Catalog()).unpack(tmp_path)
+    folder = ComposeStack(STACK, Catalog()).unpack(tmp_path)
     for path in tmp_path.rglob("*"):
         path.chmod(path.stat().st_mode & ~0o077)
     return folder
@@ -308,7 +308,7 @@ def test_walkthrough_runs_the_tests_of_the_service(started: Boot, walk: Walkthro
 @pytest.fixture(scope="module")
 def files() -> dict[str, dict[str, Any]]:
     """The services of both stacks."""
-    return {name: Stack(f"compose/{name}", Catalog()).services for name in ("development", "production")}
+    return {name: ComposeStack(f"compose/{name}", Catalog()).services for name in ("development", "production")}
 
 
 # What may differ, and why: ports are published here; a developer's logs go to the terminal, and a stack that was

@@ -16,7 +16,7 @@ import pytest
 
 from handbook import tools
 from handbook.catalog import Catalog
-from handbook.stacks import HOST, Boot, Stack, leftovers
+from handbook.stacks import HOST, Boot, ComposeStack, leftovers
 from handbook.walkthroughs import Walkthrough
 
 from . import containers, edge, hurt, probes
@@ -56,13 +56,13 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
-    return Stack(STACK, Catalog()).digest([here, *helpers])
+    return ComposeStack(STACK, Catalog()).digest([here, *helpers])
 
 
 @pytest.fixture
 def unprepared(tmp_path: Path) -> Path:
     """The copy of the stack as a reader with a strict umask makes it."""
-    folder = Stack(STACK, Catalog()).unpack(tmp_path)
+    folder = ComposeStack(STACK, Catalog()).unpack(tmp_path)
     for mounted in (folder / "proxy", *(tmp_path / name for name in ("nginx", "postgres", "redis"))):
         for path in (mounted, *mounted.rglob("*")):
             path.chmod(path.stat().st_mode & ~0o077)

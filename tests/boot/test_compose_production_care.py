@@ -17,7 +17,7 @@ import yaml
 
 from handbook import tools
 from handbook.catalog import Catalog
-from handbook.stacks import Boot, Stack
+from handbook.stacks import Boot, ComposeStack
 
 from . import inside, jobs
 from .client import Client, wait_for
@@ -37,7 +37,7 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
-    return Stack(STACK, Catalog()).digest([here, *helpers])
+    return ComposeStack(STACK, Catalog()).digest([here, *helpers])
 
 
 @pytest.fixture(scope="module")

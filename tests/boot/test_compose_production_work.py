@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from handbook import proof, tools
 from handbook.catalog import ROOT, Catalog
-from handbook.stacks import Boot, Stack
+from handbook.stacks import Boot, ComposeStack
 from handbook.symptoms import headings
 
 from . import deaths, edge, hurt, inside, jobs, probes, small, streams
@@ -61,7 +61,7 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
-    return proof.digest(Stack(STACK, Catalog()).digest([here, *helpers]), *headings(PAGE))
+    return proof.digest(ComposeStack(STACK, Catalog()).digest([here, *helpers]), *headings(PAGE))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from handbook import images, proof
 from handbook.catalog import ROOT, Catalog
 from handbook.host import BASE, DOCKERFILE, Host
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import Stack, docker_version, engine, image_ids
+from handbook.stacks import ComposeStack, docker_version, engine, image_ids
 from handbook.symptoms import headings
 from handbook.walkthroughs import Step, steps
 
@@ -25,7 +25,7 @@ from .symptoms import Symptom
 STACK = "host"
 PAGE = ROOT / "docs" / "host.md"
 PLACE = "/root/host"
-PRODUCTION = Stack("compose/production", Catalog())
+PRODUCTION = ComposeStack("compose/production", Catalog())
 NGINX = "nginx:1.30.6"
 
 # One engine more, with no settings, in a network of its own.

@@ -11,7 +11,7 @@ import pytest
 
 from handbook import images, proof, tools
 from handbook.catalog import ROOT, Catalog
-from handbook.stacks import Stack, docker_version
+from handbook.stacks import ComposeStack, docker_version
 from handbook.walkthroughs import Walkthrough
 from tests.verdicts import one, with_docker
 
@@ -20,7 +20,7 @@ from .building import path_with
 WALKTHROUGH = "snippets/image/walkthrough.sh"
 NAME, TAG = "assistant-alone", "assistant:1.0.0"
 # Compose's answer to how this image is built: its bases, and the arguments that this machine's environment sets.
-PRODUCTION = Stack("compose/production", Catalog())
+PRODUCTION = ComposeStack("compose/production", Catalog())
 
 
 def inputs() -> str:

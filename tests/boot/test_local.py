@@ -14,7 +14,7 @@ from handbook import proof, tools
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import digests
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import Boot, Stack, docker_version, leftovers
+from handbook.stacks import Boot, ComposeStack, docker_version, leftovers
 from handbook.symptoms import headings
 from handbook.walkthroughs import Walkthrough
 
@@ -33,7 +33,7 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (path for path in here.parent.glob("*.py") if not path.name.startswith("test_"))
-    stack = Stack(STACK, Catalog()).digest([here, *helpers, ROOT / WALKTHROUGH])
+    stack = ComposeStack(STACK, Catalog()).digest([here, *helpers, ROOT / WALKTHROUGH])
     return proof.digest(stack, sys.version, *headings(PAGE), json.dumps(table(PAGE)))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from handbook import tools
 from handbook.catalog import Catalog
-from handbook.stacks import Boot, Stack
+from handbook.stacks import Boot, ComposeStack
 from handbook.walkthroughs import Walkthrough
 
 from .building import path_with
@@ -37,7 +37,7 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     helpers = (here.with_name(f"{name}.py") for name in ("building", "client", "conftest", "development"))
-    return Stack(STACK, Catalog()).digest([here, *helpers])
+    return ComposeStack(STACK, Catalog()).digest([here, *helpers])
 
 
 @pytest.fixture(scope="module")

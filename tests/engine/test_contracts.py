@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handbook import contracts, stacks
-from handbook.catalog import ROOT, Catalog
-from handbook.facts import Fact, code, compose, env, nginx, postgres, settings, shell, targets
+from handbook import contracts
+from handbook.catalog import ROOT
+from handbook.facts import Fact, code, env, nginx, postgres, settings, shell
 from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
 from handbook.facts.workload import Workload
 from handbook.findings import Finding, HandbookError
 from tests.mounts import mapped
+from tests.tree import COMPOSE, MEASURED, PAGE, Case, Edit, Tree, case
 
-COMPOSE = "snippets/compose/production/compose.yaml"
 ENV = "snippets/compose/production/service.env"
 NGINX = "snippets/compose/production/proxy/nginx.conf"
 PREPARE = "snippets/compose/production/prepare.sh"
@@ -41,32 +36,6 @@ BROKER = "snippets/redis/broker.conf"
 PROVIDER = "snippets/provider/Dockerfile"
 QUEUE = "snippets/service/assistant/queue.py"
 EVENTS = "snippets/service/assistant/stream.py"
-MEASURED = "snippets/measured/compose-production.json"
-PAGE = "docs/all-settings.md"
-
-Edit = tuple[str, str, str]
-"""A file, a text that is in it (`<n>` is any number), and what takes its place. An empty text: the file is new."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is broken, by which rule that is found, and in which lines: a file, and a text that begins there."""
-
-    rule: str
-    edits: tuple[Edit, ...]
-    found: tuple[tuple[str, str], ...]
-
-    @property
-    def name(self) -> str:
-        _, old, new = self.edits[0]
-        changed = [line.strip() for line in new.splitlines() if line.strip() and line not in old.splitlines()]
-        return f"{self.rule}: {changed[0] if changed else 'without ' + old.strip().splitlines()[0]}"
-
-
-def case(rule: str, path: str, old: str, new: str, *found: tuple[str, str], also: tuple[Edit, ...] = ()) -> Case:
-    """One edit. Without `found`, the finding is expected in the first line of what was put in."""
-    first = next((line for line in new.splitlines() if line.strip()), "")
-    return Case(rule, ((path, old, new), *also), found or ((path, first),))
 
 
 def below(service: str, more: str = "") -> tuple[str, str]:
@@ -298,7 +267,7 @@ CASES = (
     case("redis.broker", BROKER, "maxmemory-policy noeviction", "maxmemory-policy allkeys-lru"),
     case("redis.broker", BROKER, "appendonly yes", "appendonly no"),
     case("redis.broker", COMPOSE, "      - broker:/data\n", "", BROKER_LINE),
-    case("redis.broker", BROKER, "dir /data", "dir /tmp", BROKER_LINE),
+    case("redis.broker", BROKER, 'save ""\n', 'save ""\ndir /tmp\n', BROKER_LINE),
     case("redis.cache", CACHE, "maxmemory-policy allkeys-lru", "maxmemory-policy noeviction"),
     case("redis.cache", CACHE, "maxmemory-policy allkeys-lru\n", "", CACHE_LINE),
     case("redis.cache", CACHE, "appendonly no", "appendonly yes"),
@@ -512,72 +481,6 @@ NOTHING: tuple[tuple[str, Edit], ...] = (
 )
 
 
-class Tree:
-    """A copy of the snippets beside a page of its own, in which a test breaks something. `mend` puts it right again."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        real = Catalog()
-        # One stack: what all of them share would be broken for each.
-        others = tuple(f"snippets/{name}/" for name in stacks.names(real) if name != "compose/production")
-        self.files = (*(file for file in real.snippets if not file.startswith(others)), PAGE)
-        for file in self.files[:-1]:
-            target = root / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(real.root / file, target)
-        (root / PAGE).parent.mkdir()
-        (root / PAGE).write_text("# All settings\n\n{{ settings_table() }}\n", encoding="utf-8")
-        # Numbers of this test's own: what was really measured here changes from day to day.
-        self.files = (*self.files, *({MEASURED} - {*self.files}))
-        (root / MEASURED).parent.mkdir(exist_ok=True)
-        bars = dict.fromkeys(compose.read(real.root, COMPOSE, real.snippets).workloads, 2**20)
-        section = {"title": "Memory", "unit": "bytes", "bars": bars, "machine": "this", "date": "2026-01-01"}
-        (root / MEASURED).write_text(json.dumps({"memory": section}, indent=2), encoding="utf-8")
-        self.broken: dict[str, str | None] = {}
-        self.before = set(contracts.judge(self.facts()))
-
-    def facts(self) -> Facts:
-        catalog = Catalog(self.root)
-        catalog.files = tuple(sorted({*self.files, *self.broken}))
-        return targets.read(catalog)
-
-    def edit(self, path: str, old: str, new: str, count: int = 1) -> None:
-        file = self.root / path
-        text = file.read_text(encoding="utf-8") if file.exists() else None
-        self.broken.setdefault(path, text)
-        if not old:
-            assert text is None, f"{path} is there already"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(new, encoding="utf-8")
-            return
-        assert text is not None, f"there is no {path}"
-        pattern = re.escape(old).replace("<n>", r"\d+")
-        changed, made = re.subn(pattern, new.replace("\\", r"\\"), text, count=count)
-        assert made, f"{path} does not say {old!r} any more: correct this case"
-        file.write_text(changed, encoding="utf-8")
-
-    def mend(self) -> None:
-        for path, text in self.broken.items():
-            if text is None:
-                (self.root / path).unlink()
-            else:
-                (self.root / path).write_text(text, encoding="utf-8")
-        self.broken = {}
-
-    def line(self, path: str, text: str) -> int:
-        """The line in which a text begins, or what stands after its `|`; none for an empty one."""
-        if not text:
-            return 0
-        before, bar, after = text.partition("|")
-        text, offset = before + after, before.count("\n") if bar else 0
-        whole = (self.root / path).read_text(encoding="utf-8")
-        assert text in whole, f"{path} does not say {text!r}: correct this case"
-        return whole.count("\n", 0, whole.index(text)) + 1 + offset
-
-    def new_findings(self) -> list[Finding]:
-        return sorted(set(contracts.judge(self.facts())) - self.before)
-
-
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return Tree(tmp_path_factory.mktemp("tree"))
@@ -602,8 +505,16 @@ def test_finds(case: Case, tree: Tree) -> None:
     assert all(finding.message and finding.hint for finding in found)
 
 
+def test_a_file_that_a_page_draws_is_shown() -> None:
+    drawn, other = "snippets/measured/a.json", "snippets/measured/b.json"
+    pages = {"docs/page.md": '{{ chart("measured/a.json#speed") }} `measured/b.json#speed`'}
+    facts = Facts([], frozenset(), (drawn, other), set(), set(), pages)
+    assert [finding.path for finding in contracts.load()["snippets.shown"](facts)] == [other]
+
+
 def test_every_contract_is_seen_failing() -> None:
-    assert set(contracts.names()) == {case.rule for case in CASES}
+    """Those about units are seen failing on a host, in test_units.py."""
+    assert {name for name in contracts.names() if not name.startswith("units.")} == {case.rule for case in CASES}
 
 
 @pytest.mark.parametrize(("rule", "edit"), NOTHING, ids=lambda value: value if isinstance(value, str) else "")
@@ -983,6 +894,6 @@ def test_a_target_with_no_image_no_network_and_no_secret_files_keeps_nothing_in_
     facts = on_one_host(tree)
     facts.deployments = facts.deployments[-1:]
     said = {finding.rule for finding in contracts.judge(facts) if "nothing to compare" in finding.message}
-    absent = ("image", "networks", "secrets", "redis", "worker", "measured")
+    absent = ("image", "networks", "secrets", "redis", "worker", "measured", "host")
     assert said == {"images.pinned"}.union(*map(about, absent))
     assert {"images.built", "wiring.inside", "secrets.made", "health.present"} <= said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from handbook import __main__ as cli
 from handbook.catalog import ROOT, Catalog
 from handbook.copies import copy
 from handbook.findings import HandbookError
-from handbook.stacks import Stack
+from handbook.site import downloads
+from handbook.stacks import find
 
 STACK = "compose/development"
 
@@ -24,7 +26,7 @@ def files_of(folder: Path) -> set[str]:
 def test_exactly_the_files_of_the_stack_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second time only what is missing, and what else is in the folder stays."""
     (tmp_path / "own.txt").write_text("mine")
-    wanted = {path.removeprefix("snippets/") for path in Stack(STACK, Catalog()).files}
+    wanted = {path.removeprefix("snippets/") for path in find(STACK, Catalog()).files}
     assert cli.main(["copy", STACK, str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"copied {len(wanted)} files; go on with: cd {tmp_path}/{STACK}\n"
     assert files_of(tmp_path) == {*wanted, "own.txt"}
@@ -98,3 +100,25 @@ def test_a_stack_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HandbookError, match=r"no stack 'compose/prodution': .* there is: compose/development"):
         copy(Catalog(), "compose/prodution", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_stack_of_units_is_copied_and_offered_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"host/units/app.target", "host/install.sh", "nginx/tls.conf"}
+    for path in (*own, "nginx/gzip.conf"):
+        file = tmp_path / "checkout" / "snippets" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("cat ../nginx/tls.conf\n")
+    subprocess.run(["git", "init", "--quiet", "checkout"], cwd=tmp_path, check=True)
+    catalog = Catalog(tmp_path / "checkout")
+    assert copy(catalog, "host", tmp_path / "copied") == 3
+    assert files_of(tmp_path / "copied") == own
+    offered = downloads.take_along(catalog, "host", "host", "../")
+    assert '<a href="../files/host/host.tar.gz" download>host.tar.gz</a>' in offered
+    assert "<code>.venv/bin/handbook copy host FOLDER</code>" in offered
+    assert "The 3 files in it" in downloads.tree(catalog, "host", "../")
+    cli._say_who_uses(catalog, "snippets/nginx/tls.conf", [])
+    cli._say_who_uses(catalog, "snippets/nginx/gzip.conf", [])
+    said = capsys.readouterr().out.splitlines()
+    assert said[1::2] == ["snippets/nginx/tls.conf: used by stack host", "snippets/nginx/gzip.conf: no stack uses it"]

@@ -683,9 +683,45 @@ class TestRedis:
         workload = Workload(Fact("cache", "c.yaml", 1), command=[Fact("/a.conf", "c.yaml", 2)])
         assert redis.read(tmp_path, workload, {"/a.conf": path}.get).snapshots is snapshots
 
+    def test_follows_includes_where_they_stand(self, tmp_path: Path) -> None:
+        shared = write(tmp_path, "shared.conf", "port 1\ndir /shared\n")
+        path = write(tmp_path, "a.conf", "port 6380\ninclude /etc/redis-shared/a.conf\ndir /own\n")
+        found = redis.of(tmp_path, path, {"/etc/redis-shared/a.conf": shared}.get)
+        assert found == {"port": Fact("1", shared, 1), "dir": Fact("/own", path, 3)}
+
     def test_refuses(self, tmp_path: Path) -> None:
         with pytest.raises(HandbookError, match=r"a\.conf:2: No closing quotation"):
             redis.of(tmp_path, write(tmp_path, "a.conf", 'a 1\nsave "\n'))
+        with pytest.raises(HandbookError, match=r"a\.conf:2: nothing of the repository stands at /gone\.conf"):
+            redis.of(tmp_path, write(tmp_path, "a.conf", "a 1\ninclude /gone.conf\n"))
+
+
+def test_postgres_settings(tmp_path: Path) -> None:
+    text = "# port = 1\nlisten_addresses = 'a, b' # here\nPort 5433\nshared_buffers=256MB\nempty = ''\n"
+    path = write(tmp_path, "postgres.conf", text)
+    assert postgres.settings(tmp_path, path) == {
+        "listen_addresses": Fact("a, b", path, 2),
+        "port": Fact("5433", path, 3),
+        "shared_buffers": Fact("256MB", path, 4),
+        "empty": Fact("", path, 5),
+    }
+
+
+def test_a_host_that_a_script_only_prints_is_not_asked(tmp_path: Path) -> None:
+    text = "printf 'https://chat.example.com/\\n' >file\necho https://a.example.com | xargs curl\n"
+    hosts = shell.read(tmp_path, write(tmp_path, "a.sh", text)).hosts
+    assert [host.value for host in hosts] == ["a.example.com"]
+
+
+def test_what_is_told_apart_by_its_port() -> None:
+    cache = Workload(Fact("cache", "c", 1), reachable_as={"localhost"}, listens={6379})
+    anything = Workload(Fact("cache", "c", 1), reachable_as={"cache"})
+    assert [cache.is_at("localhost", 6379), cache.is_at("localhost", 1), cache.is_at("cache", 6379)] == [
+        True,
+        False,
+        False,
+    ]
+    assert anything.is_at("cache", None)
 
 
 class TestCelery:

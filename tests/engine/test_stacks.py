@@ -14,7 +14,7 @@ import yaml
 from handbook import images, stacks
 from handbook.catalog import Catalog
 from handbook.findings import HandbookError
-from handbook.stacks import Boot, Stack, names
+from handbook.stacks import Boot, ComposeStack, find, names
 
 COMPOSE = """
 services:
@@ -80,8 +80,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def small(root: Path) -> Stack:
-    return Stack("compose/small", Catalog(root))
+def small(root: Path) -> ComposeStack:
+    return ComposeStack("compose/small", Catalog(root))
 
 
 def replace(root: Path, old: str, new: str) -> None:
@@ -173,7 +173,7 @@ def test_a_service_without_a_body_is_one_message(root: Path, services: str) -> N
 
 def test_an_unknown_stack_lists_those_there_are(root: Path) -> None:
     with pytest.raises(HandbookError, match=r"no stack 'compose/big'.*there is: compose/small"):
-        _ = Stack("compose/big", Catalog(root)).files
+        _ = find("compose/big", Catalog(root)).files
 
 
 @pytest.mark.parametrize(
@@ -291,3 +291,97 @@ def test_a_free_port_is_not_held_by_who_found_it() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", port))
     assert next(ports) != port
+
+
+INSTALL = """#!/usr/bin/env bash
+# Not ../other, which only a comment names.
+cd -- "$(dirname -- "$0")"
+install -m 0644 ../nginx/*.conf /etc/nginx-shared/
+for file in alembic.ini gunicorn.conf.py; do
+  install -m 0644 "../service/$file" "$release/"
+done
+cp -r ../service/{assistant,migrations} "$release/"
+"$(pwd)/../backup/backup.sh" --now || "$here"/../provider/provider.py
+ln -s /opt/assistant/releases/../current /opt/assistant/here
+for name in cache; do
+  find . | while read -r unit; do
+    put "$unit" "/etc/$unit"
+  done
+  cat "../redis/$name.conf"
+done
+[[ -e ../other && -d ../ ]] || fail "../other is missing; see ../$name and (../more)"
+"$(cat ../provider/provider.py | head)" || true
+"""
+HOST = {
+    "snippets/host/units/app.target": "",
+    "snippets/host/units/app.service": "",
+    "snippets/host/install.sh": INSTALL,
+    "snippets/host/hooks/deploy.sh": "cat ../../redis/cache.conf ../install.sh\n",
+    "snippets/nginx/tls.conf": "",
+    "snippets/service/alembic.ini": "",
+    "snippets/service/gunicorn.conf.py": "",
+    "snippets/service/Dockerfile": "",
+    "snippets/service/assistant/app.py": "",
+    "snippets/service/migrations/env.py": "",
+    "snippets/backup/backup.sh": "",
+    "snippets/backup/restore.sh": "",
+    "snippets/provider/provider.py": "",
+    "snippets/redis/cache.conf": "",
+    "snippets/other/units/app.service": "",
+}
+INSTALLED = HOST.keys() - {
+    "snippets/service/Dockerfile",
+    "snippets/backup/restore.sh",
+    "snippets/other/units/app.service",
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    for name, text in {**FILES, **HOST}.items():
+        path = tmp_path / "checkout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    subprocess.run(["git", "init", "--quiet", "checkout"], cwd=tmp_path, check=True)
+    return tmp_path / "checkout"
+
+
+def test_a_stack_of_units_takes_what_its_scripts_name(host: Path, tmp_path: Path) -> None:
+    """Its marker is a target; units without one are no stack."""
+    assert names(Catalog(host)) == ("compose/small", "host")
+    assert ComposeStack.names(Catalog(host)) == ("compose/small",)
+    stack = find("host", Catalog(host))
+    assert set(stack.files) == INSTALLED
+    assert stack.digests().keys() == INSTALLED
+    folder = stack.unpack(tmp_path / "copy")
+    assert folder == tmp_path / "copy" / "host"
+    unpacked = {path.relative_to(tmp_path / "copy") for path in (tmp_path / "copy").rglob("*") if path.is_file()}
+    assert {f"snippets/{path}" for path in unpacked} == INSTALLED
+    with tarfile.open(fileobj=io.BytesIO(stack.archive())) as archive:
+        assert {f"snippets/{path.removeprefix('host/')}" for path in archive.getnames()} == INSTALLED
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("cat ../nginx/tsl.conf", "this needs snippets/nginx/tsl.conf, and there is no tracked file"),
+        ('cat "$here/../ngin/tls.conf"', "this needs snippets/ngin/tls.conf, and there is no"),
+        ("cat ../../outside/file.txt", "this needs outside/file.txt, and there is no .* from snippets/"),
+        ("cp -r ../ here", "this needs all of snippets/; name the files in it"),
+        ("cat ../nginx/$name.conf", "../nginx/[$]name.conf depends on a variable"),
+        ("cat ../compose/small/secrets/password", "this needs snippets/compose/small/secrets/password"),
+    ],
+)
+def test_what_a_script_may_not_take_from_beside_its_stack(host: Path, line: str, message: str) -> None:
+    with (host / "snippets/host/install.sh").open("a") as script:
+        script.write(f"{line}\n")
+    with pytest.raises(HandbookError, match=f"^snippets/host/install.sh:{INSTALL.count(chr(10)) + 1}: {message}"):
+        _ = find("host", Catalog(host)).files
+
+
+def test_only_a_stack_of_compose_has_a_compose_file(host: Path) -> None:
+    with pytest.raises(HandbookError, match=r"no stack 'host' of Compose: .*/compose.yaml; there is: compose/small$"):
+        _ = ComposeStack("host", Catalog(host)).services
+    message = r"no stack 'hots': git knows no .*/compose.yaml and no .*/units/\*.target; there is: compose/small, host$"
+    with pytest.raises(HandbookError, match=message):
+        find("hots", Catalog(host))

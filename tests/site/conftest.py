@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from handbook.catalog import Catalog
-from handbook.stacks import Boot, Stack
+from handbook.stacks import Boot, ComposeStack
 from handbook.walkthroughs import Walkthrough
 
 from .visits import Visit, chromium
@@ -21,7 +21,7 @@ PORT = 8080
 @pytest.fixture(scope="session")
 def published(site: Path) -> Iterator[str]:
     """The address of the handbook, which the stack `publish` serves."""
-    with Boot(Stack("publish", Catalog())) as boot:
+    with Boot(ComposeStack("publish", Catalog())) as boot:
         shutil.copytree(site, boot.scratch / "site")
         script = boot.folder / "walkthrough.sh"
         with Walkthrough(script, cwd=boot.folder, env=boot.env, name="snippets/publish/walkthrough.sh") as walk:

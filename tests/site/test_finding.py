@@ -70,7 +70,7 @@ def searched(published: str, browser: Browser) -> Iterator[Page]:
     [
         ("proxy_read_timeout", "nginx and TLS"),
         ("read_timeout", "nginx and TLS"),
-        ("127.0.0.1", "Compose: production"),
+        ("127.0.0.1", "Run it on your machine"),
         ("502 Bad Gateway", "Troubleshooting Compose"),
         ("stop_grace_period", "Compose: production"),
         ("pg_dump", "Compose: production"),

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from handbook.catalog import ROOT, Catalog, Page
 from handbook.site.downloads import archive_of
 from handbook.site.shown import Snippets
-from handbook.stacks import Stack, names
+from handbook.stacks import find, names
 
 from .visits import Visit, address
 
@@ -84,9 +84,9 @@ def test_an_archive_holds_the_stack(stack: str, published: str, visit: Callable[
         page.locator(link).click()
     begun.value.save_as(tmp_path / "archive")
     content = (tmp_path / "archive").read_bytes()
-    assert content == Stack(stack, CATALOG).archive()
+    assert content == find(stack, CATALOG).archive()
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        assert len(archive.getnames()) == len(Stack(stack, CATALOG).files)
+        assert len(archive.getnames()) == len(find(stack, CATALOG).files)
 
 
 def test_a_page_on_paper_has_its_snippets_whole(published: str, visit: Callable[..., Visit], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from handbook.catalog import ROOT, Catalog
 from handbook.site import pages
 from handbook.site.downloads import archive_of
-from handbook.stacks import Stack, names
+from handbook.stacks import find, names
 from tests.built_site import (
     Built,
     built_pages,
@@ -108,7 +108,7 @@ def test_what_is_downloaded_is_the_file_itself(site: Path, built: dict[str, Buil
     """And an archive is what the tests boot."""
     catalog = Catalog()
     wanted = {path.removeprefix("snippets/"): (ROOT / path).read_bytes() for path in catalog.snippets}
-    wanted.update({archive_of(name): Stack(name, catalog).archive() for name in names(catalog)})
+    wanted.update({archive_of(name): find(name, catalog).archive() for name in names(catalog)})
     folder = site / "files"
     there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert there.keys() == wanted.keys()

@@ -5,14 +5,14 @@ import re
 from handbook.catalog import Catalog
 from handbook.proof import modules
 from handbook.site import downloads
-from handbook.stacks import Stack, names
+from handbook.stacks import find, names
 from tests.paragraphs import not_run, not_shown
 
 
 def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
     catalog = Catalog()
     for name in names(catalog):
-        assert f"snippets/{name}/walkthrough.sh" in catalog.files, f"{name}: no walkthrough.sh beside compose.yaml"
+        assert f"snippets/{name}/walkthrough.sh" in catalog.files, f"{name}: no walkthrough.sh in its folder"
         tests = modules(catalog.root, name)
         story = f"tests/boot/test_{name.replace('/', '_').replace('-', '_')}.py"
         assert tests[:1] == (story,), f"{name}: no {story} boots it"
@@ -25,7 +25,7 @@ def test_every_file_of_an_archive_has_a_line_that_says_what_it_is() -> None:
     """Its own first words, a page that shows it, or `_WORDS` of site/downloads.py for its kind."""
     for name in names(Catalog()):
         files = re.findall(r"<li><code>([^<]*[^</])</code> (.*?)</li>", downloads.tree(Catalog(), name, ""))
-        assert len(files) == len(Stack(name, Catalog()).files)
+        assert len(files) == len(find(name, Catalog()).files)
         silent = [file for file, said in files if not said]
         hint = "begin them with a comment, with an empty line below it, or show them on a page"
         assert not silent, f"{name}: nothing says what {', '.join(silent)} is; {hint}"

@@ -11,7 +11,7 @@ from handbook.facts.deployment import Deployment, Facts
 from handbook.facts.settings import Setting
 
 # Read by the interpreter, by libpq and by gunicorn themselves.
-_OTHERS = re.compile(r"PATH|PYTHON\w+|PG\w+|TZ|LANG|LC_\w+|SSL_CERT_\w+|GUNICORN_CMD_ARGS")
+_OTHERS = re.compile(r"PATH|TMPDIR|PYTHON\w+|PG\w+|TZ|LANG|LC_\w+|SSL_CERT_\w+|GUNICORN_CMD_ARGS")
 _TABLE = re.compile(r"\{\{\s*settings_table\b")
 _NAME = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`")
 
@@ -118,7 +118,8 @@ def documented(facts: Facts) -> Iterator[Wrong]:
     for path, text in facts.pages.items():
         for number, line in enumerate(text.splitlines(), 1):
             for name in _NAME.findall(line):
-                if name.partition("_")[0] in families and name not in settings and name not in lookups:
+                known = name in settings or name in lookups or _OTHERS.fullmatch(name)
+                if name.partition("_")[0] in families and not known:
                     at = Fact(name, path, number)
                     yield Wrong(at, f"the page names {name}, which the service does not read", "correct the name")
 

@@ -18,11 +18,12 @@ def upstream(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
     https://nginx.org/en/docs/http/ngx_http_upstream_module.html#server
     """
     nginx, bind = proxy.nginx, deployment.service.bind
-    targets = [target for _, location in nginx.passing for target in nginx.targets(location)]
+    bound = {(each.bind.value.port, each.bind.value.socket) for each in deployment.serving}
+    targets = nginx.asked
     if not targets:
         yield Wrong(Fact("", nginx.path, 1), "the proxy passes no request to the service", "add a proxy_pass")
     for target in targets:
-        if (target.value.port, target.value.socket) != (bind.value.port, bind.value.socket):
+        if (target.value.port, target.value.socket) not in bound:
             message = f"the proxy asks {target.value}, the service listens on {bind.value} ({place(bind)})"
             yield Wrong(target, message, f"write the same {'socket' if bind.value.socket else 'port'} in both")
 

@@ -53,8 +53,9 @@ def stop(deployment: Deployment) -> Iterator[Wrong]:
     https://nginx.org/en/docs/ngx_core_module.html#worker_shutdown_timeout
     """
     service, proxy = deployment.service, deployment.proxy
-    graceful = service.server_number("graceful_timeout")
-    yield from _below("gunicorn's graceful_timeout", graceful, service.workload.stop_grace_seconds)
+    for each in deployment.serving:
+        graceful = each.server_number("graceful_timeout")
+        yield from _below("gunicorn's graceful_timeout", graceful, each.workload.stop_grace_seconds)
     if proxy is None:
         return
     passed = [("proxy_read_timeout", read) for read in _read_timeouts(deployment)]

@@ -176,7 +176,7 @@ def _reached(workload: Workload) -> str:
 
 
 @contract
-def reloadable(deployment: Deployment, proxy: Proxy) -> Iterator[Wrong]:
+def reloadable(deployment: Deployment, proxy: Proxy, networks: set[str]) -> Iterator[Wrong]:
     """The proxy gets the folder of its configuration: a mounted file stays what it was, and a reload sees no other one.
 
     https://docs.docker.com/engine/storage/bind-mounts/

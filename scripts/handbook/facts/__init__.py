@@ -7,7 +7,7 @@ readers find is put together by `deployment.read`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -41,6 +41,11 @@ class Fact(Generic[T]):
 def unreadable(path: str, line: int, message: str) -> HandbookError:
     """Return the error that a reader raises for a text that it can't read."""
     return HandbookError(f"{path}:{line}: {message}")
+
+
+def below(files: Iterable[str], places: Collection[str]) -> set[str]:
+    """Return those of `files` that are one of `places`, or lie in one that is a folder."""
+    return {file for file in files if any(file == place or file.startswith(f"{place}/") for place in places)}
 
 
 def text_of(root: Path, path: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handbook.facts import Fact, env, quantities, unreadable, yamls
+from handbook.facts import Fact, below, env, quantities, unreadable, yamls
 from handbook.facts.health import HealthCheck
 from handbook.facts.workload import Mount, Workload
 from handbook.facts.yamls import Node
@@ -55,8 +55,7 @@ def read(root: Path, path: str, files: Iterable[str] = ()) -> Compose:
 
 def closure(compose: Compose, files: Iterable[str]) -> set[str]:
     """Return those of `files` that a stack uses: its own folder, and every file or folder that it names."""
-    used = [compose.folder, *(fact.value for fact in compose.needs)]
-    return {file for file in files if any(file == path or file.startswith(f"{path}/") for path in used)}
+    return below(files, [compose.folder, *(fact.value for fact in compose.needs)])
 
 
 def _files(document: Node) -> Iterator[tuple[tuple[str, str], Node]]:

@@ -14,6 +14,7 @@ from handbook.facts import Fact, celery, gunicorn, postgres, quantities, unreada
 from handbook.facts.code import Code
 from handbook.facts.dockerfiles import Dockerfile
 from handbook.facts.health import HealthCheck
+from handbook.facts.hosts import Host
 from handbook.facts.nginx import Nginx
 from handbook.facts.quantities import Address
 from handbook.facts.redis import Redis
@@ -21,6 +22,8 @@ from handbook.facts.settings import Setting
 from handbook.facts.shell import Script
 from handbook.facts.values import Source
 from handbook.facts.workload import Workload
+
+_PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
 
 
 @dataclass
@@ -201,8 +204,18 @@ class Deployment:
     """The name of each secret that the target defines -> its file. None: they come from elsewhere than such files."""
     needs: list[Fact[str]] = field(default_factory=list)
     """Files and folders of the repository that the target names."""
+    host: Host | None = None
+    """What the files of a host say besides. None: systemd runs nothing of it."""
+    trials: list[Service] = field(default_factory=list)
+    """What runs the service's code for a moment only: a release that is tried out."""
     mentions: dict[str, list[Fact[str]]] = field(default_factory=dict)
     """The paths of secrets that the files of other images than the service's name, by the name of each workload."""
+
+    @property
+    def serving(self) -> list[Service]:
+        """The service, and the other instances of it where each is a workload of its own."""
+        own = [word.value for word in self.service.workload.command]
+        return [each for each in self.services if [word.value for word in each.workload.command] == own]
 
     @property
     def image(self) -> Fact[str] | None:
@@ -239,7 +252,10 @@ class Deployment:
     def behind(self, setting: str) -> Workload | None:
         """The workload that the URL in one of the service's settings leads to; None: it is none of these."""
         url = self.asked(setting)
-        return next((w for w in self.workloads if url and url.value.hostname in w.reachable_as), None)
+        if url is None:
+            return None
+        port = url.value.port or _PORTS.get(url.value.scheme)
+        return next((w for w in self.workloads if w.is_at(url.value.hostname, port)), None)
 
     def redis_behind(self, setting: str) -> Redis | None:
         """The Redis that the URL in one of the service's settings leads to."""

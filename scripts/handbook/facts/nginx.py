@@ -18,6 +18,9 @@ from handbook.facts.quantities import Address
 # The packages of nginx bring these into the folder of nginx.conf.
 BROUGHT = ("mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params")
 
+# The file that nginx reads first, in its image and in Debian's package.
+MAIN = "/etc/nginx/nginx.conf"
+
 # What nginx does when a directive is not there: https://nginx.org/en/docs/http/ngx_http_proxy_module.html
 _DEFAULTS = {"proxy_read_timeout": "60s", "proxy_send_timeout": "60s", "proxy_connect_timeout": "60s"}
 _UPSTREAM_KEEPALIVE = "60s"
@@ -156,6 +159,8 @@ class Nginx:
     path: str
     servers: list[Server] = field(default_factory=list)
     upstreams: dict[str, Upstream] = field(default_factory=dict)
+    user: Fact[str] | None = None
+    """As whom its workers run. None: the configuration does not say it."""
     shutdown_seconds: Fact[float] | None = None
     resolver: Fact[str] | None = None
     retries: list[Fact[tuple[str, ...]]] = field(default_factory=list)
@@ -175,6 +180,11 @@ class Nginx:
             return self.upstreams[location.passes_to.value].servers
         return [location.passes_to.read(lambda text: quantities.address(text, 80))]
 
+    @property
+    def asked(self) -> list[Fact[Address]]:
+        """Where all its locations pass to."""
+        return [target for _, location in self.passing for target in self.targets(location)]
+
     def listening(self, port: int) -> list[Server]:
         """The servers that listen on a port."""
         return [s for s in self.servers if any(listen.value.port == port for listen in s.listens)]
@@ -189,6 +199,8 @@ def read(root: Path, path: str, seen_as: str, lookup: Callable[[str], str | None
     reader = _Reader(root, posixpath.dirname(seen_as), lookup, tuple(files))
     main = Directive("main", (), path, 1, tuple(reader.directives(path)))
     found = Nginx(path)
+    if user := main.all("user"):
+        found.user = user[-1].fact().having(user[-1].arguments[0])
     if stop := main.all("worker_shutdown_timeout"):
         found.shutdown_seconds = _seconds(stop[-1])
     found.retries = [directive.fact() for directive in main.anywhere("proxy_next_upstream")]

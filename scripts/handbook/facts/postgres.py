@@ -49,6 +49,19 @@ def flags(command: Sequence[Fact[str]]) -> dict[str, Fact[str]]:
     return found
 
 
+def settings(root: Path, path: str) -> dict[str, Fact[str]]:
+    """Return the parameters that a file sets: `name = value`, where `=` may be left out. The last one counts.
+
+    https://www.postgresql.org/docs/18/config-setting.html#CONFIG-SETTING-CONFIGURATION-FILE
+    """
+    found: dict[str, Fact[str]] = {}
+    for number, line in enumerate(text_of(root, path).splitlines(), 1):
+        match = re.match(r"\s*(?P<name>\w+)(?:\s*=\s*|\s+)(?:'(?P<quoted>[^']*)'|(?P<plain>[^\s#]+))", line)
+        if match:
+            found[match["name"].lower()] = Fact(match["quoted"] or match["plain"] or "", path, number)
+    return found
+
+
 @dataclass
 class Made:
     """What the scripts of a fresh database make, and the secrets that they read."""

@@ -8,10 +8,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import inf
 from urllib.parse import SplitResult, urlsplit
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _NGINX_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000, "": 1}
+# https://www.freedesktop.org/software/systemd/man/257/systemd.time.html
+_SYSTEMD_SECONDS = {
+    **dict.fromkeys(("us", "usec", "µs"), 1e-6),
+    **dict.fromkeys(("ms", "msec"), 1e-3),
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("w", "week", "weeks"), 604800),
+}
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -23,6 +34,11 @@ def seconds(text: str) -> float:
 def nginx_seconds(text: str) -> float:
     """Read a duration of nginx: `35s`, `1h 30m`, `1d`; a bare number counts seconds, and `M` is a month."""
     return _sum(text, re.sub(r"\s+", "", text), _NGINX_SECONDS, "35s or 1m")
+
+
+def systemd_seconds(text: str) -> float:
+    """Read a span of time of systemd: `75`, `5min`, `1min 30s`, `infinity`; a bare number counts seconds."""
+    return inf if text == "infinity" else _sum(text, re.sub(r"\s+", "", text), _SYSTEMD_SECONDS, "75 or 1min 30s")
 
 
 def _sum(text: str, compact: str, units: dict[str, float], example: str) -> float:

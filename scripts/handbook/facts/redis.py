@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handbook.facts import Fact, quantities, text_of
+from handbook.facts import Fact, quantities, text_of, unreadable
 from handbook.facts.workload import Workload
 
 # https://redis.io/docs/latest/operate/oss_and_stack/management/config-file/
@@ -59,17 +59,28 @@ def read(root: Path, workload: Workload, lookup: Callable[[str], str | None]) ->
     words = list(workload.command)
     for word in words:
         if word.value.endswith(".conf") and (path := lookup(word.value)) and (root / path).is_file():
-            options |= of(root, path)
+            options |= of(root, path, lookup)
     return Redis(workload, options | _flags(words))
 
 
-def of(root: Path, path: str) -> dict[str, Fact[str]]:
-    """Return the options of a file, by name: the last one counts. Raises HandbookError for a quote left open."""
+def of(root: Path, path: str, lookup: Callable[[str], str | None] = lambda path: None) -> dict[str, Fact[str]]:
+    """Return the options of a file, by name: the last one counts, also of those that stand in files it includes.
+
+    `lookup` turns the path of an included file into one of the repository. Raises HandbookError for a quote left open,
+    and for an included file that is not there.
+    """
     found: dict[str, Fact[str]] = {}
     for number, line in enumerate(text_of(root, path).splitlines(), 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            name, *values = Fact(line, path, number).read(shlex.split).value
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, *values = Fact(line, path, number).read(shlex.split).value
+        if name.lower() != "include":
             found[name.lower()] = Fact(" ".join(values), path, number)
+            continue
+        included = lookup(values[0])
+        if included is None:
+            raise unreadable(path, number, f"nothing of the repository stands at {values[0]}; put the file there")
+        found |= of(root, included, lookup)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from handbook.facts import Fact, quantities, text_of
+from handbook.facts import Fact, quantities, text_of, unreadable
 from handbook.facts.health import Request, requests
 
 _EXEC = re.compile(r"\bdocker compose (?:-\S+ )*exec (?P<rest>.*)")
@@ -21,7 +22,20 @@ _IMAGE_SWITCHES = {
     *("--init", "--privileged", "--read-only", "--rm"),
 }
 _BUILT = re.compile(r"\bdocker (?:buildx )?build .*?(?:--tag|-t)[ =](?P<image>\S+)")
-_LOOP = re.compile(r"for (?P<name>\w+) in (?P<words>[^;$*]+); do")
+_LOOP = re.compile(r"for (?P<name>\w+) in (?P<words>[^;$]+); do")
+_READS = re.compile(r"(?:.*[;&|]\s*)?while (?:IFS= )?read -r (?P<name>\w+); do")
+# What a loop reads: the files below a folder, by their paths in it.
+_FOUND = re.compile(r"done < <\(cd (?P<folder>[\w./-]+) && find \. -type f -printf '%P\\n'.*\)")
+_PRINTS = re.compile(r"(?:echo|printf)\b(?!.*\|)")
+_ENDS = re.compile(r"done\b")
+_TEST = re.compile(r"\[\[ .*? \]\]")
+# At the begin of a word, or behind the folder that a variable or a command names.
+_BESIDE = re.compile(
+    r"(?:(?<![\w./-])|(?<=[)}\"']/)|(?<=\$)\w+/)(?P<path>(?:\.\./)+(?:[^\s\"'`;&|()<>]|[\"'](?=[\w$/.{*]))*)"
+)
+_SECRET = re.compile(
+    r"(?:/run/secrets|(?P<variable>\$\{?(?:SECRETS_DIR|CREDENTIALS_DIRECTORY)\}?))/(?P<name>[\w.-]*\w)"
+)
 # A user by number, or whoever runs the script.
 _OWNER = re.compile(r"\d+:\d+|\$\{?EUID\}?")
 _MODE = re.compile(r"0?[0-7]{3}")
@@ -54,27 +68,63 @@ class Script:
 def read(root: Path, path: str) -> Script:
     """Read a script. Commands that go over several lines are joined; lines that start with # are left out."""
     found = Script(path)
-    loops: list[tuple[str, list[str]]] = []
-    for lines in _logical(text_of(root, path)):
-        joined = " ".join(text.rstrip("\\").strip() for _, text in lines)
-        if loop := _LOOP.fullmatch(joined):
-            loops.append((loop["name"], loop["words"].split()))
-        elif loops and re.match(r"done\b", joined):
-            loops.pop()
+    for lines, joined, loops in commands(text_of(root, path)):
         inside = _inside(joined)
         for number, text in lines:
             found.requests += [Fact(request, path, number) for request in requests([text], inside)]
-            for match in _HOSTS.finditer(text):
+            # What is only printed is asked by nobody.
+            for match in () if _PRINTS.match(joined) else _HOSTS.finditer(text):
                 found.hosts.append(Fact(next(group for group in match.groups() if group), path, number))
         if made := _made(joined):
-            found.made += [Fact(replace(made, file=file), path, lines[0][0]) for file in _expanded(made.file, loops)]
+            found.made += [Fact(replace(made, file=file), path, lines[0][0]) for file in _expanded([made.file], loops)]
     return found
 
 
-def _expanded(file: str, loops: list[tuple[str, list[str]]]) -> list[str]:
-    """The files that one stands for in which the variables of loops stand."""
-    files = [file]
+def beside(root: Path, path: str) -> list[Fact[str]]:
+    """Return what a script names by a path that begins with `../`, as paths in the repository: files and folders.
+
+    It is taken to run in its own folder, or to put that folder before the path: `"$here/../nginx"`. Of a pattern the
+    folder is returned that it looks into; what it only tests for, `[[ -e ../nginx ]]`, and what stands among the words
+    of a message is none. Raises HandbookError for a variable in a path whose values no loop lists.
+    """
+    folder, found = posixpath.dirname(path), []
+    for lines, _, loops in commands(text_of(root, path)):
+        for number, text in lines:
+            text = _TEST.sub("", text)
+            for match in _BESIDE.finditer(text):
+                if _is_said(text, match):
+                    continue
+                for named in _expanded(braces(re.sub(r"[\"']", "", match["path"])), loops):
+                    if "$" in named:
+                        message = f"{named} depends on a variable, and no loop lists its values; write the path out"
+                        raise unreadable(path, number, message)
+                    place = re.sub(r"(?:/|^)[^/]*[*?\[].*", "", named)
+                    found.append(Fact(posixpath.normpath(posixpath.join(folder, place)), path, number))
+    return found
+
+
+def _is_said(line: str, match: re.Match[str]) -> bool:
+    """Whether a match stands between quotes with words beside it, and not in a command that stands between them."""
+    before = line[: match.start()]
+    _, _, inside = before.rpartition('"')
+    is_quoted = before.count('"') % 2 == 1 and "$(" not in inside
+    return is_quoted and (" " in inside or line[match.end() :].startswith(" "))
+
+
+def braces(text: str) -> list[str]:
+    """What bash makes of a word with braces: `{cache,broker}.conf`."""
+    match = re.search(r"(?<!\$)\{([^{}]*,[^{}]*)\}", text)
+    if not match:
+        return [text]
+    words = (text[: match.start()] + word + text[match.end() :] for word in match[1].split(","))
+    return [each for word in words for each in braces(word)]
+
+
+def _expanded(files: list[str], loops: list[tuple[str, list[str]]]) -> list[str]:
+    """The files that some stand for in which the variables of loops stand."""
     for name, words in loops:
+        if not name or any("*" in word for word in words):
+            continue
         variable = re.compile(rf"\$(?:{name}\b|\{{{name}\}})")
         files = [variable.sub(word, each) for each in files for word in (words if variable.search(each) else [""])]
     return files
@@ -102,14 +152,17 @@ def built(root: Path, path: str) -> list[str]:
     return [match["image"] for command in commands for match in _BUILT.finditer(command)]
 
 
-def secrets(root: Path, paths: Iterable[str]) -> list[Fact[str]]:
-    """Return the paths of secrets that stand in files outside of comments, which begin with # or --."""
+def secrets(root: Path, paths: Iterable[str], folder: str = "/run/secrets") -> list[Fact[str]]:
+    """Return the paths of secrets that stand in files outside of comments, which begin with # or --.
+
+    `folder` is what the variables hold by which a script may name the folder of its secrets.
+    """
     return [
-        Fact(match[0], path, number)
+        Fact(f"{folder}/{match['name']}" if match["variable"] else match[0], path, number)
         for path in paths
         for number, line in enumerate(text_of(root, path).splitlines(), 1)
         if not line.lstrip().startswith(("#", "--"))
-        for match in re.finditer(r"/run/secrets/[\w.-]*\w", line)
+        for match in _SECRET.finditer(line)
     ]
 
 
@@ -118,6 +171,39 @@ def makes(scripts: Iterable[Script], path: str) -> bool:
     made = (PurePosixPath(fact.value.file) for script in scripts for fact in script.made)
     places = {str(place) for file in made for place in (file, *file.parents)} - {"."}
     return any(path.endswith(f"/{place}") for place in places)
+
+
+def commands(text: str) -> Iterator[tuple[list[tuple[int, str]], str, list[tuple[str, list[str]]]]]:
+    """Yield the lines of each command, the command in one line, and the loops around it: variable and values.
+
+    A loop that does not say its values has no name here; one over all files below a folder has the pattern `FOLDER/**`.
+    """
+    found = [(lines, " ".join(line.rstrip("\\").strip() for _, line in lines)) for lines in _logical(text)]
+    loops: list[tuple[str, list[str]]] = []
+    for index, (lines, joined) in enumerate(found):
+        if loop := _LOOP.fullmatch(joined):
+            loops.append((loop["name"], loop["words"].split()))
+        elif _opens(joined):
+            loops.append(_reading(joined, [below for _, below in found[index + 1 :]]))
+        elif loops and _ENDS.match(joined):
+            loops.pop()
+        yield lines, joined, loops
+
+
+def _opens(command: str) -> bool:
+    """Whether a command begins a loop."""
+    return re.search(r"(?:^|[;&|]\s*)(?:for|while|until)\b.*\bdo$", command) is not None
+
+
+def _reading(command: str, below: list[str]) -> tuple[str, list[str]]:
+    """The variable and the values of a loop that reads what stands behind its end. `below` are the commands below."""
+    opened = 1
+    for end in below:
+        opened += _opens(end) - bool(_ENDS.match(end))
+        if not opened:
+            reads, files = _READS.fullmatch(command), _FOUND.fullmatch(end)
+            return (reads["name"], [f"{files['folder']}/**"]) if reads and files else ("", [])
+    return "", []
 
 
 def _logical(text: str) -> Iterator[list[tuple[int, str]]]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from handbook.catalog import Catalog, kind_of
+from handbook.catalog import Catalog
 from handbook.facts import (
     Fact,
+    below,
     code,
     compose,
     dockerfiles,
+    hosts,
     measured,
     nginx,
     postgres,
+    quantities,
     redis,
     shell,
     text_of,
@@ -23,11 +27,15 @@ from handbook.facts import (
 )
 from handbook.facts.compose import Compose
 from handbook.facts.deployment import Database, Deployment, Facts, Proxy, Service
-from handbook.facts.workload import Workload
+from handbook.facts.hosts import Host
+from handbook.facts.installs import Put
+from handbook.facts.redis import Redis
+from handbook.facts.systemd import Unit
+from handbook.facts.workload import Mount, Workload
 from handbook.findings import HandbookError
 from handbook.measured import path as measured_path
 
-NGINX_CONF = "/etc/nginx/nginx.conf"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POSTGRES_SCRIPTS = "/docker-entrypoint-initdb.d"
 
 
@@ -45,12 +53,11 @@ def read(catalog: Catalog) -> Facts:
         pages={page.path: text_of(catalog.root, page.path) for page in catalog.pages},
     )
     for path in catalog.snippets:
-        kind = kind_of(path)
-        if kind and kind.name in ASSEMBLERS:
-            deployment, used = ASSEMBLERS[kind.name](catalog.root, path, catalog.snippets)
-            facts.used |= used
-            if deployment:
-                facts.deployments.append(deployment)
+        for pattern, assemble in ASSEMBLERS.items():
+            if fnmatchcase(path, pattern):
+                deployment, used = assemble(catalog.root, path, catalog.snippets)
+                facts.used |= used
+                facts.deployments += [deployment] if deployment else []
     if not facts.deployments:
         raise HandbookError("snippets: no file deploys the service, so there is nothing to compare")
     return facts
@@ -102,6 +109,133 @@ def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment 
     ), used
 
 
+def of_systemd(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment | None, set[str]]:
+    """Read a target of systemd: the deployment (None when it does not run the service), and the files that it uses.
+
+    Who is who is told by what is installed where. Of several targets in a folder the first one stands for all. Raises
+    HandbookError for files that can't be read.
+    """
+    folder = posixpath.dirname(posixpath.dirname(path))
+    name = posixpath.relpath(folder, "snippets")
+    if path != min(file for file in files if fnmatchcase(file, f"{folder}/units/*.target")):
+        return None, set()
+    needs, measurements = hosts.needs(root, folder, files), measured_path(name)
+    used = below(files, {folder, measurements, *(need.value for need in needs)})
+    source = next((posixpath.dirname(file) for file in sorted(used) if file.endswith("/gunicorn.conf.py")), None)
+    host = hosts.read(root, folder, files)
+    if source is None:
+        return None, used
+    of_code = code.read(root, source, files)
+    units = {unit.name: _unit(host, unit) for unit in host.running}
+    runs = [Service(units[unit.name], of_code) for unit in host.running if _is_of_release(unit)]
+    serving = [service for service in runs if not service.workload.command]
+    if not serving:
+        return None, used
+    for service in serving:
+        bound = service.bind.value
+        service.workload.reachable_as = {posixpath.dirname(bound.socket)} if bound.socket else set(_LOOPBACK)
+        service.workload.listens = {bound.port} if bound.port else set()
+    tried = [unit for unit in host.services if _is_of_release(unit) and unit.name not in units]
+    main = host.put.get(nginx.MAIN)
+    proxy = _proxy(root, host, main, files) if main else None
+    database = next((found for at, put in host.put.items() if (found := _postgres(root, host, at, put))), None)
+    servers = [found for at, put in host.put.items() if (found := _redis(root, host, at, put))]
+    brought = [*([proxy.workload] if proxy else []), *([database.workload] if database else [])]
+    scripts = [file for file in host.files if posixpath.dirname(file) == folder and file.endswith(".sh")]
+    return Deployment(
+        at=Fact(name, path, 1),
+        proxy=proxy,
+        service=serving[0],
+        database=database,
+        workloads=[*brought, *(server.workload for server in servers), *units.values()],
+        jobs=[service for service in runs if service is not serving[0]],
+        redis=servers or None,
+        measured=measured.memory(root, measurements) if measurements in files else None,
+        scripts=[shell.read(root, file) for file in scripts],
+        secrets=None,
+        needs=needs,
+        host=host,
+        trials=[Service(_unit(host, unit), of_code) for unit in tried],
+        mentions={unit.name: _mentioned(root, host, unit) for unit in host.running if not _is_of_release(unit)},
+    ), used
+
+
+def _is_of_release(unit: Unit) -> bool:
+    """Whether it runs a program of the release that it stands in."""
+    folder = unit.value("WorkingDirectory")
+    return any(folder and command.value[0].startswith(f"{folder.value}/") for command in unit.commands())
+
+
+def _unit(host: Host, unit: Unit) -> Workload:
+    """What a unit runs. Its user is left out: the files of secrets are read by systemd, and handed to it."""
+    commands = unit.commands()
+    words = [commands[0].having(word) for word in commands[0].value] if commands else []
+    words = [words[0].having(posixpath.basename(words[0].value)), *words[1:]] if words else []
+    folder = unit.credentials_folder
+    return Workload(
+        name=unit.at.having(unit.name),
+        command=[] if [word.value for word in words] == ["gunicorn"] else words,
+        environment=host.environment(unit),
+        secrets={f"{folder}/{name}": source for name, source in unit.credentials.items()},
+        runs_once=unit.runs_once,
+        stop_grace_seconds=unit.stop_seconds,
+        memory_bytes=unit.memory_bytes,
+    )
+
+
+def _brought(host: Host, name: str, put: Fact[Put], listens: set[int], reads: Sequence[str]) -> Workload:
+    """A unit of a package: what is dropped into it, and what the host's scripts put or make for it."""
+    unit = host.units.unit(name) or Unit(name, put.having(name))
+    workload = _unit(host, unit)
+    # What the package's own unit says is not known here.
+    workload.stop_grace_seconds = unit.seconds("TimeoutStopSec")
+    workload.command = [put.having(put.value.target)]
+    workload.reachable_as, workload.listens = set(_LOOPBACK), listens
+    workload.mounts = [fact.having(Mount(fact.value.source, target)) for target, fact in host.put.items()]
+    workload.secrets = {file: host.installer.having(file) for file in reads if file in host.named}
+    workload.volumes = {fact.value.path: fact.having(fact.value.path) for fact in host.kept if fact.value.is_folder}
+    return workload
+
+
+def _proxy(root: Path, host: Host, main: Fact[Put], files: Sequence[str]) -> Proxy:
+    conf = nginx.read(root, main.value.source, nginx.MAIN, host.in_repository, files)
+    listens = {listen.value.port for server in conf.servers for listen in server.listens if listen.value.port}
+    workload = _brought(host, "nginx.service", main, listens, [file.value for file in conf.files])
+    return Proxy(workload, conf)
+
+
+def _postgres(root: Path, host: Host, at: str, put: Fact[Put]) -> Database | None:
+    """The server that reads a file, when it is one of the folder that Debian's configuration includes."""
+    match = re.fullmatch(r"/etc/postgresql/(?P<version>\d+)/(?P<cluster>\w+)/conf\.d/[^/]+\.conf", at)
+    if match is None:
+        return None
+    flags = postgres.settings(root, put.value.source)
+    workload = _brought(host, f"postgresql@{match['version']}-{match['cluster']}.service", put, set(), [])
+    found = Database(workload, flags, postgres.scripts(root, [host.installer.path]))
+    workload.listens = {found.flag("port").read(quantities.whole).value}
+    return found
+
+
+def _redis(root: Path, host: Host, at: str, put: Fact[Put]) -> Redis | None:
+    """The server that reads a file, when it is the file of an instance of Debian's unit."""
+    match = re.fullmatch(r"/etc/redis/redis-(?P<name>\w+)\.conf", at)
+    if match is None:
+        return None
+    options = redis.of(root, put.value.source, host.in_repository)
+    reads = [options["aclfile"].value] if "aclfile" in options else []
+    found = Redis(_brought(host, f"redis-server@{match['name']}.service", put, set(), reads), options)
+    found.workload.listens = {found.port.value}
+    # Of the folders that are kept, each has its own.
+    found.workload.volumes = {k: v for k, v in found.workload.volumes.items() if k == found.option("dir").value}
+    return found
+
+
+def _mentioned(root: Path, host: Host, unit: Unit) -> list[Fact[str]]:
+    """The secrets that the scripts name which a unit runs."""
+    programs = (host.in_repository(word) for command in unit.commands() for word in command.value)
+    return shell.secrets(root, (program for program in programs if program), unit.credentials_folder)
+
+
 def _built(stack: Compose) -> dict[str, str]:
     """The folder that the image of a workload is built from, by name: one that builds it is enough for all it is of."""
     images = {w.image.value: w.build.value for w in stack.workloads.values() if w.image and w.build}
@@ -139,14 +273,17 @@ def _database(root: Path, workload: Workload, files: Sequence[str]) -> Database:
 
 
 def _nginx(root: Path, workload: Workload, files: Sequence[str]) -> nginx.Nginx:
-    main = workload.in_repository(NGINX_CONF)
+    main = workload.in_repository(nginx.MAIN)
     if main is None:
         at = workload.name
-        raise unreadable(at.path, at.line, f"nginx gets no {NGINX_CONF} from here; mount one")
-    return nginx.read(root, main, NGINX_CONF, workload.in_repository, files)
+        raise unreadable(at.path, at.line, f"nginx gets no {nginx.MAIN} from here; mount one")
+    return nginx.read(root, main, nginx.MAIN, workload.in_repository, files)
 
 
 Assembler = Callable[[Path, str, Sequence[str]], tuple[Deployment | None, set[str]]]
 
-# The kind of the file that a target starts from -> what reads it.
-ASSEMBLERS: dict[str, Assembler] = {"compose": of_compose}
+# A pattern of the paths of files that a target starts from -> what reads it.
+ASSEMBLERS: dict[str, Assembler] = {
+    "snippets/*/compose.yaml": of_compose,
+    "snippets/*/units/*.target": of_systemd,
+}

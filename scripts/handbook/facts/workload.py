@@ -36,6 +36,8 @@ class Workload:
     one without any runs in its host's own, as a unit of systemd does."""
     reachable_as: set[str] = field(default_factory=set)
     """The hosts by which other workloads reach it: names, addresses, the folder of its Unix socket."""
+    listens: set[int] = field(default_factory=set)
+    """The ports that it listens on, where nothing but the port tells the workloads of one host apart; else empty."""
     mounts: list[Fact[Mount]] = field(default_factory=list)
     volumes: dict[str, Fact[str]] = field(default_factory=dict)
     """The path that the workload sees -> the name of the volume, which outlives it."""
@@ -57,6 +59,10 @@ class Workload:
     def meets(self, other: Workload) -> bool:
         """Whether both are in one network, or both in none: then they share their host's."""
         return bool(set(self.networks) & set(other.networks)) or not (self.networks or other.networks)
+
+    def is_at(self, host: str | None, port: int | None) -> bool:
+        """Whether it is what other workloads reach there."""
+        return host in self.reachable_as and (not self.listens or port in self.listens)
 
     def in_repository(self, path: str) -> str | None:
         """The path in the repository of a file that the workload sees as `path`; None when nothing is mounted there."""

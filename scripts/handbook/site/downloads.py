@@ -19,7 +19,7 @@ from markdown.extensions.toc import slugify
 from handbook.catalog import Catalog, Reference, kind_of
 from handbook.findings import HandbookError
 from handbook.site.links import to_page
-from handbook.stacks import Stack, names, slug
+from handbook.stacks import find, names, slug
 
 FOLDER = "files"
 """Where they are, below `docs/` and in the site."""
@@ -72,7 +72,7 @@ def _wanted(catalog: Catalog) -> dict[str, bytes]:
     for name in names(catalog):
         # The page that offers it says what is wrong with it.
         with contextlib.suppress(HandbookError, FileNotFoundError):
-            wanted[archive_of(name)] = Stack(name, catalog).archive()
+            wanted[archive_of(name)] = find(name, catalog).archive()
     return wanted
 
 
@@ -105,7 +105,7 @@ def take_along(catalog: Catalog, stack: str, folder: str, up: str) -> str:
 
     `up` leads from the page to the site's own folder. Raises HandbookError when there is no such stack.
     """
-    Stack(stack, catalog).archive()
+    find(stack, catalog).archive()
     path = archive_of(stack)
     link = f'<a href="{up}{FOLDER}/{path}" download>{escape(Path(path).name)}</a>'
     return (
@@ -122,7 +122,7 @@ def tree(catalog: Catalog, stack: str, up: str) -> str:
     `up` leads from the page to the site's own folder. Raises HandbookError when there is no such stack.
     """
     said = _Said(catalog, up)
-    lines = {path.removeprefix("snippets/"): said.of(path) for path in Stack(stack, catalog).files}
+    lines = {path.removeprefix("snippets/"): said.of(path) for path in find(stack, catalog).files}
     summary = f"<summary>The {len(lines)} files in it</summary>"
     return f'<details class="files">{summary}{"".join(_folder(lines, ""))}</details>'
 
