@@ -60,6 +60,9 @@ KINDS = (
     Kind("dockerignore", ("*/.dockerignore",), "headed", ("docker_context",), "text"),
     Kind("nginx", ("snippets/nginx/*.conf", "snippets/*/nginx.conf"), "nginx", ("nginx_t", "gixy"), "nginx"),
     Kind("redis", ("snippets/redis/*.conf",), "options", ("redis_server",), "ini"),
+    Kind("redis-host", ("snippets/*/redis/*.conf",), "options", ("redis_host",), "ini"),
+    Kind("pg-hba", ("snippets/*/pg_hba.conf",), "headed", ("postgres_host",), "text"),
+    Kind("postgres-host", ("snippets/*/postgres/*.conf",), "ini", ("postgres_host",), "ini"),
     Kind("migration", ("snippets/*/migrations/*.py",), "python", ("ruff", "pyrefly", "migrations"), "python"),
     Kind("alembic", ("snippets/*/alembic.ini",), "ini", ("migrations",), "ini"),
     Kind("template", ("snippets/*/migrations/script.py.mako",), "headed", ("migrations",), "mako"),
@@ -73,7 +76,26 @@ KINDS = (
         "debian.sources",
         limits="The repository is not asked here: apt reads the file and says what it would fetch.",
     ),
-    Kind("systemd", ("snippets/*.service", "snippets/*.timer", "snippets/*.socket"), "ini", ("systemd",), "systemd"),
+    Kind("service", ("snippets/*/units/*.service",), "ini", ("systemd", "systemd_security"), "systemd"),
+    Kind(
+        "systemd",
+        (
+            "snippets/*.service",
+            "snippets/*.timer",
+            "snippets/*.socket",
+            "snippets/*.target",
+            "snippets/*/units/*.d/*.conf",
+            "snippets/*/database-*.conf",
+        ),
+        "ini",
+        ("systemd",),
+        "systemd",
+    ),
+    Kind("journald", ("snippets/*/journald.conf.d/*.conf",), "ini", ("journald",), "systemd"),
+    Kind("sysusers", ("snippets/*/sysusers.d/*.conf",), "headed", ("sysusers",), "text"),
+    Kind("tmpfiles", ("snippets/*/tmpfiles.d/*.conf",), "headed", ("tmpfiles",), "text"),
+    Kind("logrotate", ("snippets/*/logrotate.d/*",), "headed", ("logrotate",), "text"),
+    Kind("nftables", ("snippets/*/nftables.conf", "snippets/*.nft"), "headed", ("nftables",), "text"),
     Kind("sysctl", ("snippets/*/sysctl.d/*.conf",), "ini", ("sysctl",), "ini"),
     Kind("iptables", ("snippets/*.rules",), "headed", ("iptables",), "text"),
     Kind(
@@ -109,6 +131,16 @@ KINDS = (
     Kind("yaml", ("*.yaml", "*.yml"), "yaml", ("yamllint",), "yaml"),
     Kind("markdown", ("*.md",), "headed", ("spelling", "links"), "markdown"),
 )
+
+
+HOST_FOLDERS = {
+    "units": "/etc/systemd/system",
+    "sysusers.d": "/etc/sysusers.d",
+    "tmpfiles.d": "/etc/tmpfiles.d",
+    "logrotate.d": "/etc/logrotate.d",
+    "journald.conf.d": "/etc/systemd/journald.conf.d",
+}
+"""Where a host reads what stands in a folder of this name."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 import random
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import TracebackType
@@ -24,7 +24,7 @@ from handbook.tools import run
 DOCKERFILE = "scripts/host/Dockerfile"
 BASE = "debian:trixie-slim"
 
-_START_SECONDS = 60
+_START_SECONDS = 180
 # How `docker exec` ends when the command itself cannot be run.
 _NOT_BEGUN = 126
 # The kernel's own settings that no namespace holds apart: a step may set one of `vm`, and sees it set.
@@ -52,9 +52,15 @@ class Host:
 
     `address` and `address6` are where the second machine finds it, `other_address` is that one's own; `seconds` is how
     long the start took. The end of the block removes both, with all that the host has stored.
+
+    `of` is the image of a host that was kept (`keep`), where it is not to be a fresh one. `folders` gives folders of
+    this machine a place in it, and `ports` maps some of its ports to free ones on 127.0.0.1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "", *, folders: Mapping[Path, str] = {}, ports: Mapping[int, int] = {}) -> None:
+        self.of = of
+        self.folders = dict(folders)
+        self.ports = dict(ports)
         self.name = f"host-{os.getpid()}-{random.randrange(16**4):04x}"
         self.other = f"{self.name}-other"
 
@@ -75,14 +81,16 @@ class Host:
         found = image()
         began = time.monotonic()
         # 198.18.0.0/15 is set aside for tests of networks (RFC 2544), so no address pool of an engine holds it.
-        byte = random.randrange(256)
-        subnets = [f"--subnet=198.18.{byte}.0/24", f"--subnet=fd00:198:18:{byte:x}::/64", "--ipv6"]
+        high, low = random.randrange(18, 20), random.randrange(256)
+        subnets = [f"--subnet=198.{high}.{low}.0/24", f"--subnet=fd00:198:{high}:{low:x}::/64", "--ipv6"]
         _must("network", "create", *subnets, f"--opt=com.docker.network.driver.mtu={default_mtu()}", self.name)
         writable = ["--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec"]
         # overlayfs does not stand on overlayfs.
         stores = ["--volume=/var/lib/docker", "--volume=/var/lib/containerd"]
-        machine = ["--privileged", "--cgroupns=private", "--hostname=host", *writable, *stores]
-        _must("run", "--detach", f"--name={self.name}", f"--network={self.name}", *machine, found)
+        given = [f"--volume={folder}:{place}" for folder, place in self.folders.items()]
+        published = [f"--publish=127.0.0.1:{free}:{port}" for port, free in self.ports.items()]
+        machine = ["--privileged", "--cgroupns=private", "--hostname=host", *writable, *stores, *given, *published]
+        _must("run", "--detach", f"--name={self.name}", f"--network={self.name}", *machine, self.of or found)
         other = ["--hostname=other", "--cap-add=NET_ADMIN", "--init"]
         _must("run", "--detach", f"--name={self.other}", f"--network={self.name}", *other, found, "sleep", "infinity")
         own, others = (
@@ -113,6 +121,10 @@ class Host:
         _must("stop", "--time", str(_START_SECONDS), self.name)
         _must("start", self.name)
         self._wait()
+
+    def keep(self, image: str) -> None:
+        """Keep what is on its disks under the name of an image, from which another host starts as after a power cut."""
+        _must("commit", self.name, image)
 
     def run(
         self, script: str, *, user: str = "root", cwd: str = "/root", check: bool = True, timeout: float = 120

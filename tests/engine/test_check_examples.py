@@ -105,6 +105,12 @@ EXAMPLES: dict[str, list[Example]] = {
             beside={"compose.yaml": COMPOSE, "nginx.conf": NGINX.format("    include shared/bad.conf;")},
         ),
         Example("part.conf", "proxy_set_header Host $host;\n"),
+        # A host has the shared files where no stack mounts them.
+        Example(
+            "host/nginx/nginx.conf",
+            NGINX.format("    include ../nginx-shared/part.conf;"),
+            beside={"compose.yaml": "services: {a: {image: 'nginx:1'}}\n", "../nginx/part.conf": "etag on;\n"},
+        ),
         Example(
             "conf/nginx.conf",
             NGINX.format("    return 301 http://a$uri;"),

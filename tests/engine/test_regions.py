@@ -146,6 +146,15 @@ WantedBy=multi-user.target
 WantedBy=default.target
 """
 
+DROP_IN = """\
+[Service]
+# Its own.
+LoadCredential=one:/etc/assistant/one
+LoadCredential=two:/etc/assistant/two
+ExecStart=
+ExecStart=/opt/assistant/next/bin/gunicorn assistant.app:app
+"""
+
 TOML = """\
 title = "x"
 
@@ -381,6 +390,11 @@ CASES = [
     ("ini", UNIT, "Service.ExecStart", 10, 14),
     ("ini", UNIT, "Install[0]", 17, 19),
     ("ini", UNIT, "Install[1].WantedBy", 21, 21),
+    ("ini", DROP_IN, "Service.LoadCredential[0]", 2, 3),
+    ("ini", DROP_IN, "Service.LoadCredential[1]", 4, 4),
+    # The empty one takes back what the unit says.
+    ("ini", DROP_IN, "Service.ExecStart[0]", 5, 5),
+    ("ini", DROP_IN, "Service.ExecStart[1]", 6, 6),
     ("ini", TOML, "title", 1, 1),
     ("ini", TOML, "project", 3, 10),
     ("ini", TOML, "project.dependencies", 5, 7),

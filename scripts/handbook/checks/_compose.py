@@ -17,7 +17,7 @@ from handbook.findings import HandbookError
 
 @dataclass(frozen=True)
 class Service:
-    """A service of a stack. `mounts` maps paths in the container to paths relative to the repository."""
+    """A service of a stack, or of a host. `mounts` maps paths in the container to paths relative to the repository."""
 
     compose: str
     name: str
@@ -70,9 +70,22 @@ def bodies(text: str, path: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def hosts(root: Path) -> Iterator[Service]:
+    """Yield each nginx of a host that no stack runs: one for each `nginx/nginx.conf` below `snippets/`.
+
+    `mounts` says where its own file and the handbook's shared ones are installed, and `image` what the stacks run.
+    """
+    mounted = [service for service in services(root) if service.mounts]
+    for path in sorted(root.glob("snippets/**/nginx/nginx.conf")):
+        main = path.relative_to(root).as_posix()
+        if not main.startswith("snippets/faults/") and not any(service.mounts_file(main) for service in mounted):
+            places = {"/etc/nginx/nginx.conf": main, "/etc/nginx-shared": "snippets/nginx"}
+            yield Service(main, "host", image_of(root, "nginx"), places)
+
+
 def stack_of(catalog: Catalog, path: str) -> Iterator[str]:
-    """Yield the files of every stack that mounts the file at `path`: its compose.yaml, and all that it mounts."""
-    for service in services(catalog.root):
+    """Yield the files of every stack and host that has the file at `path`: its compose.yaml, and all that it mounts."""
+    for service in (*services(catalog.root), *hosts(catalog.root)):
         if service.mounts_file(path):
             yield service.compose
             yield from (file for file in catalog.files if service.mounts_file(file))

@@ -11,7 +11,7 @@ import crossplane
 
 from handbook import tools
 from handbook.catalog import Catalog
-from handbook.checks._compose import Service, services, stack_of
+from handbook.checks._compose import Service, hosts, services, stack_of
 from handbook.checks._tool import expect, failed, read_json, unjudged, wheel
 from handbook.findings import Finding, HandbookError
 
@@ -39,7 +39,7 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
     mains: list[str] = []
     covered: set[str] = set()
     with TemporaryDirectory(prefix="bootproof-check-") as scratch:
-        for number, service in enumerate(services(root)):
+        for number, service in enumerate((*services(root), *hosts(root))):
             main = service.host_path(_MAIN)
             if main and main in paths:
                 folder = Path(scratch) / str(number)

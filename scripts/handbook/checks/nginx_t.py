@@ -1,23 +1,30 @@
-"""nginx itself accepts the configuration without a warning: in its stack's image, with the stack's user and mounts."""
+"""nginx itself accepts the configuration without a warning: in its stack's image, with the stack's user and mounts.
+
+That of a host is accepted by Debian's nginx, and by the one of the stacks as well.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
+from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from handbook import images, tools
 from handbook.catalog import Catalog
-from handbook.checks._compose import Service, services, stack_of
-from handbook.checks._docker import engine, must, unique
+from handbook.checks._compose import Service, hosts, services, stack_of
+from handbook.checks._docker import container, engine, must, unique
+from handbook.checks._host import ask, machine
 from handbook.checks._tool import failed, read_json, unjudged
 from handbook.findings import Finding
+from handbook.host import DOCKERFILE
 
 NEEDS = "docker"
 
@@ -25,7 +32,19 @@ _MAIN = "/etc/nginx/nginx.conf"
 _SAID = re.compile(r"\[(?P<level>warn|error|crit|alert|emerg)\] (?:\d+#\d+: )?(?P<message>.*)$")
 _PLACE = re.compile(r" in (?P<file>/\S+?):(?P<line>\d+)$")
 _PAIR = re.compile(r"^\s*ssl_certificate(?:_key)?\s+(\S+);", re.MULTILINE)
+_LOG = re.compile(r"\b(?:access_log|error_log)\s+(/[^\s;]+)")
 _READ = re.compile(r"^# configuration file (?P<file>/\S+):$", re.MULTILINE)
+
+# The package waits in the host.
+_INSTALL = "apt-get install --quiet --yes --no-install-recommends nginx && nginx -v"
+_PLACE_FILES = """
+set -e
+while [ $# -gt 0 ]; do
+  rm --recursive --force "$2"
+  cp --recursive "$1" "$2"
+  shift 2
+done
+"""
 
 
 def version() -> str:
@@ -33,24 +52,25 @@ def version() -> str:
 
 
 def inputs(catalog: Catalog, path: str) -> Iterator[str]:
-    return stack_of(catalog, path)
+    yield from stack_of(catalog, path)
+    if any(service.mounts_file(path) for service in hosts(catalog.root)):
+        yield DOCKERFILE
 
 
 def run(root: Path, paths: Sequence[str]) -> list[Finding]:
-    """Test every nginx.conf that a stack mounts; a file among `paths` that none of them reads is a finding too.
+    """Test every nginx.conf that a stack mounts or a host has.
 
-    Where nginx does not take a configuration, nobody knows what it would read of the stack's other files.
+    A file among `paths` that none of them reads is a finding too. Where nginx does not take a configuration, nobody
+    knows what else it would read.
     """
     findings: set[Finding] = set()
     read: set[str] = set()
     refused: list[tuple[Service, str, list[Finding]]] = []
-    for service in services(root):
-        if main := service.host_path(_MAIN):
-            found, files = _test(root, service)
-            findings.update(found)
-            read |= files
-            if not files:
-                refused.append((service, main, found))
+    for service, found, files in _tests(root):
+        findings.update(found)
+        read |= files
+        if not files:
+            refused.append((service, service.host_path(_MAIN) or service.compose, found))
     named = {finding.path for finding in findings}
     for path in paths:
         if path in read or path in named:
@@ -59,16 +79,35 @@ def run(root: Path, paths: Sequence[str]) -> list[Finding]:
         if culprits:
             findings.add(unjudged(path, *culprits[0]))
         else:
-            what = "no nginx of any stack reads this file"
+            what = "no nginx of any stack or host reads this file"
             findings.add(Finding(path, 0, "unread", what, "include it, or remove it"))
     return sorted(findings)
 
 
-def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
-    """Run `nginx -T` as the stack runs nginx. Return what it remarks, and the files of the repository that it read.
+def _tests(root: Path) -> Iterator[tuple[Service, list[Finding], set[str]]]:
+    """Yield what each nginx remarks, and the files of the repository that it read."""
+    for service in services(root):
+        if service.host_path(_MAIN):
+            yield service, *_test_in_stack(root, service)
+    on_hosts = list(hosts(root))
+    if not on_hosts:
+        return
+    with TemporaryDirectory(prefix="bootproof-check-") as scratch:
+        pair = ["--volume", f"{_key_pair(Path(scratch))}:/pair:ro"]
+        with machine(root, options=pair) as debian:
+            must(ask(debian, _INSTALL), "the installation of nginx")
+            for service in on_hosts:
+                yield service, *_test_on_host(root, service, debian)
+        images_of_them = images.ensure({service.image for service in on_hosts})
+        for service in on_hosts:
+            options = ["--network", "none", "--user", "0:0", "--entrypoint", "sleep", *pair]
+            options += ["--volume", f"{root / 'snippets'}:/snippets:ro"]
+            with container(images_of_them[service.image].local, options=options, command=["600"]) as name:
+                yield service, *_test_on_host(root, service, name)
 
-    It prints the files only when it takes them all.
-    """
+
+def _test_in_stack(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
+    """Run `nginx -T` as the stack runs nginx. Return what it remarks, and the files of the repository that it read."""
     with TemporaryDirectory(prefix="bootproof-check-") as scratch:
         project = Path(scratch) / "compose.json"
         project.write_text(json.dumps(_alone(root, service, Path(scratch))), encoding="utf-8")
@@ -78,6 +117,22 @@ def _test(root: Path, service: Service) -> tuple[list[Finding], set[str]]:
             result = tools.run([*compose, *command], timeout=120)
         finally:
             tools.run([*compose, "down", "--volumes", "--remove-orphans", "--timeout", "1"])
+    return _read(service, result)
+
+
+def _test_on_host(root: Path, service: Service, machine: str) -> tuple[list[Finding], set[str]]:
+    """Run `nginx -T` in a machine that has nginx, with the key pair and the folders that the configuration names."""
+    places = [word for place, path in service.mounts.items() for word in (f"/{path}", place)]
+    text = (root / (service.host_path(_MAIN) or service.compose)).read_text(encoding="utf-8")
+    logs = sorted({str(PurePosixPath(name).parent) for name in _LOG.findall(text)})
+    script = f"{_PLACE_FILES}\nmkdir --parents {shlex.join(['/tmp', *logs])}\n"
+    script += "".join(f"install -D /pair {shlex.quote(name)}\n" for name in _PAIR.findall(text))
+    must(ask(machine, script, *places), "the setting up of a host")
+    return _read(service, ask(machine, "nginx -T"))
+
+
+def _read(service: Service, result: CompletedProcess[str]) -> tuple[list[Finding], set[str]]:
+    """Read what `nginx -T` says. It prints the files only when it takes them all."""
     findings = [
         _finding(service, match["level"], match["message"])
         for line in result.stderr.splitlines()

@@ -1,0 +1,52 @@
+"""systemd-tmpfiles takes every line of the file, and its users are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from handbook.catalog import Catalog
+from handbook.checks._docker import engine
+from handbook.checks._host import ask
+from handbook.checks._installed import companions, installed
+from handbook.checks._tool import failed
+from handbook.findings import Finding
+from handbook.host import DOCKERFILE
+
+NEEDS = "docker"
+
+_SCRIPT = 'systemd-sysusers >/dev/null 2>&1; systemd-tmpfiles --dry-run --create "$1"'
+# What it would do, it says there as well.
+_DONE = re.compile(r"^Would .*$\n?", re.MULTILINE)
+_SAID = re.compile(r"^(?:/etc/\S+?:(?P<line>\d+): )?(?P<message>.+)$", re.MULTILINE)
+
+
+def version() -> str:
+    return f"systemd-tmpfiles --dry-run, {engine()}"
+
+
+def inputs(catalog: Catalog, path: str) -> Iterator[str]:
+    yield DOCKERFILE
+    yield from companions(catalog, path, "sysusers.d")
+
+
+def run(root: Path, paths: Sequence[str]) -> list[Finding]:
+    """Let systemd-tmpfiles say what it would make, in a host that has the users of the files of sysusers.d/ beside it.
+
+    What it can't read it leaves out and goes on, some of it with 0: what it says counts.
+    """
+    findings = []
+    with installed(root, paths) as files:
+        for file in files:
+            result = ask(file.machine, _SCRIPT, file.place)
+            said = [
+                Finding(file.path, int(at["line"] or 0), "tmpfiles", at["message"])
+                for at in _SAID.finditer(_DONE.sub("", result.stderr))
+            ]
+            if result.returncode and not said:
+                raise failed(result, "systemd-tmpfiles did not say what is wrong")
+            if not said and not _DONE.search(result.stderr):
+                said.append(Finding(file.path, 0, "empty", "it makes nothing", "add a line, or remove it"))
+            findings += said
+    return findings
