@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,9 +32,10 @@ def install_npm_tools() -> None:
 
 
 def lock() -> None:
-    """Resolve the requirements of the service and of the handbook again and write them with hashes.
+    """Resolve the requirements of the service, of the handbook and of its benchmark of servers again, with hashes.
 
-    The service comes first: those who develop it and the handbook have the very versions that it ships with.
+    The service comes first: those who develop it, the handbook and the benchmark have the very versions that it ships
+    with.
     """
     service = "snippets/service/pyproject.toml"
     shipped, developed = "snippets/service/requirements.txt", "snippets/service/requirements-development.txt"
@@ -41,11 +44,28 @@ def lock() -> None:
     _compile("--no-annotate", service, *development, "--constraint", shipped, "--output-file", developed)
     inputs = ["requirements/handbook.in", service, *development]
     _compile(*inputs, "--constraint", developed, "--output-file", "requirements/handbook.txt")
+    compared = ["requirements/bench.in", service, "--constraint", developed]
+    _compile("--no-annotate", *compared, "--output-file", "requirements/bench.txt")
 
 
 def _compile(*arguments: str) -> None:
     options = ["--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--python-version", "3.11"]
     _call([find("uv"), "pip", "compile", "--quiet", *options, *arguments])
+
+
+def bench_programs() -> Path:
+    """Return the folder of the programs that `requirements/bench.txt` pins, in an environment of its own.
+
+    It is made when it is not there, or was made of other requirements. Raises HandbookError when that fails.
+    """
+    locked, folder = ROOT / "requirements" / "bench.txt", ROOT / ".cache" / "bench"
+    made_of = folder / "requirements.txt"
+    if not made_of.exists() or made_of.read_bytes() != locked.read_bytes():
+        _call([sys.executable, "-m", "venv", "--clear", str(folder)])
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _call([*pip, "--require-hashes", "-r", str(locked)])
+        shutil.copyfile(locked, made_of)
+    return folder / "bin"
 
 
 def format_files() -> None:

@@ -1,5 +1,7 @@
 """What was measured and is committed: `snippets/measured/<stack>.json`, which pages draw and contracts read.
 
+What belongs to no stack has the name of its benchmark instead.
+
 A file has sections; each says what was measured, on which machine and on which day. They are written by `make bench`,
 whole sections at a time, and never by hand.
 """

@@ -8,12 +8,12 @@ fail() {
   exit 1
 }
 
-exec {busy}>/backups/busy
+exec {busy}>"$BACKUP_DIR/busy"
 flock --timeout 3600 "$busy" || fail "another backup has been running for an hour"
 
 work=$(mktemp -d)
 # Its socket is in there as well: nobody else reaches it.
-scratch=/var/lib/postgresql/scratch
+scratch=$TMPDIR/scratch
 clean_up() {
   [[ ! -e $scratch/postmaster.pid ]] || pg_ctl stop --silent --mode=immediate --pgdata="$scratch"
   rm -rf "$work" "$scratch"
@@ -21,8 +21,9 @@ clean_up() {
 trap clean_up EXIT
 rm -rf "$scratch"
 
-PGPASSWORD=$(</run/secrets/database_password)
-export PGPASSWORD
+# In a file: what is in the environment, every program that this starts has, too.
+(umask 077 && sed 's/[\\:]/\\&/g; s/^/*:*:*:*:/' "$SECRETS_DIR/database_password" >"$work/pgpass")
+export PGPASSFILE=$work/pgpass
 psql=(psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1)
 
 # One line a table: its name and how many rows it has.
@@ -35,7 +36,7 @@ said=$(restic cat config 2>&1 >/dev/null) || opened=$?
 case $opened in
   0) ;;
   10) restic init --quiet ;;
-  12) fail "$RESTIC_REPOSITORY was made with another password than the one in secrets/backup_password" ;;
+  12) fail "$RESTIC_REPOSITORY was made with another password than the one in backup_password" ;;
   *) fail "$RESTIC_REPOSITORY cannot be opened: $said" ;;
 esac
 
@@ -66,9 +67,12 @@ restic backup --quiet --force --host=assistant --stdin-filename=assistant.dump -
 exec {to_session}>&- {from_session}<&-
 
 # Try it out
+need=$("${psql[@]}" --command="SELECT 2 * pg_database_size(current_database())")
+room=$(df --output=avail --block-size=1 "$TMPDIR" | tail -n 1)
+((room > need)) || fail "the trial needs $need bytes in $TMPDIR, and there are $room"
 initdb --pgdata="$scratch" --username="$PGUSER" --auth=trust --no-sync >"$work/log"
 pg_ctl start --silent --pgdata="$scratch" --log="$work/log" \
-  --options="-c listen_addresses= -c unix_socket_directories=$scratch -c fsync=off -c max_connections=5" \
+  --options="-c listen_addresses= -c unix_socket_directories=$scratch -c fsync=off -c jit=off -c max_connections=5" \
   {busy}>&- || fail "$(<"$work/log")"
 there=(--host="$scratch" --dbname="$PGDATABASE")
 createdb --host="$scratch" "$PGDATABASE"
@@ -83,5 +87,5 @@ restic check --quiet --read-data-subset=1G || fail "$RESTIC_REPOSITORY is damage
 restic forget --quiet --host=assistant --group-by='' --prune \
   --keep-within="$KEEP_WITHIN" --keep-daily="$KEEP_DAILY" --keep-weekly="$KEEP_WEEKLY" --keep-monthly="$KEEP_MONTHLY"
 
-touch /backups/verified
+touch "$BACKUP_DIR/verified"
 printf 'backup.sh: saved and restored %s\n' "$(paste --serial --delimiters=, "$work/rows")"

@@ -15,8 +15,10 @@ if (($# == 0)); then
   exec restic snapshots --compact
 fi
 
-PGPASSWORD=$(</run/secrets/database_password)
-export PGPASSWORD
+PGPASSFILE=$(mktemp)
+trap 'rm "$PGPASSFILE"' EXIT
+sed 's/[\\:]/\\&/g; s/^/*:*:*:*:/' "$SECRETS_DIR/database_password" >"$PGPASSFILE"
+export PGPASSFILE
 psql=(psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1)
 
 tables=$("${psql[@]}" --command="SELECT count(*) FROM pg_stat_user_tables") || fail "Postgres does not answer"

@@ -219,7 +219,7 @@ def log(message: str, **fields: object) -> None:
 
 
 def main() -> None:
-    provider = Provider(("0.0.0.0", 9000), Handler)
+    provider = Provider((sys.argv[1] if sys.argv[1:] else "0.0.0.0", 9000), Handler)
 
     def stop(*signal_and_frame: object) -> None:
         # shutdown waits for the loop that this handler interrupts.

@@ -13,13 +13,16 @@ from .client import wait_for
 from .operate import operate
 from .prepared import prepare
 
-# The kernel is told to take the worker first, which is who has no children: init has gunicorn, and that has the worker.
-# It may take what asks for the memory, too, when that asks on too fast.
-_EATER = """
+# Those that have no children: init has gunicorn, and that has the worker.
+_WORKERS = """
 import os
 pids = {pid for pid in os.listdir("/proc") if pid.isdigit()}
 parents = {open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1] for pid in pids}
 workers = pids - parents - {str(os.getpid())}
+"""
+# The kernel is told to take the workers first. It may take what asks for the memory, too, when that asks on too fast.
+EATER = """
+import os
 for pid in workers:
     with open(f"/proc/{pid}/oom_score_adj", "w") as score:
         score.write("1000")
@@ -104,7 +107,7 @@ def run_with_secret(boot: Boot, secret: Path) -> str:
 
 def exhaust_memory(boot: Boot) -> None:
     """Use up the memory of the first replica until the kernel ends its worker."""
-    tools.run(["docker", "exec", f"{boot.project}-service-1", "python", "-c", _EATER], timeout=30)
+    tools.run(["docker", "exec", f"{boot.project}-service-1", "python", "-c", _WORKERS + EATER], timeout=30)
 
 
 def expired_certificate(boot: Boot, folder: Path) -> Path:

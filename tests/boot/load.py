@@ -25,13 +25,11 @@ from handbook import tools
 from handbook.stacks import Boot
 
 from .client import Client
-from .database import sql
 
 # For each kind of request: how many clients send it, and how many seconds each of them waits from one to the next.
 PACE = {"version": (8, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (4, 1.0)}
 # A stream lasts this many tenths of a second; see the provider's `drip`.
 DROPS = 150
-WHOLE_STREAM = {"sources": 1, "token": DROPS, "done": 1}
 _ATTEMPTS = 3
 
 
@@ -81,21 +79,30 @@ class Result:
         return f"{told}; slowest {self.slowest:.2f} s; wrong: {dict(wrong) or 'nothing'}"
 
 
+def new_clients(many: int) -> tuple[list[str], str]:
+    """Return the keys of clients, and the lines by which the service knows them."""
+    keys = [uuid.uuid4().hex * 2 for _ in range(many)]
+    return keys, "".join(f"client-{number}:{sha256(key.encode()).hexdigest()}\n" for number, key in enumerate(keys))
+
+
 def add_clients(boot: Boot, many: int) -> list[str]:
     """Add clients to those that the service knows when it starts next, as an operator does, and return their keys."""
-    keys = [uuid.uuid4().hex * 2 for _ in range(many)]
-    lines = (f"client-{number}:{sha256(key.encode()).hexdigest()}\n" for number, key in enumerate(keys))
+    keys, lines = new_clients(many)
     as_root = [] if os.geteuid() == 0 else ["sudo"]
-    appended = tools.run([*as_root, "tee", "--append", "secrets/api_keys"], cwd=boot.folder, input="".join(lines))
+    appended = tools.run([*as_root, "tee", "--append", "secrets/api_keys"], cwd=boot.folder, input=lines)
     assert appended.returncode == 0, appended.stderr
     return keys
 
 
 class Load:
-    """The load of clients with these API keys while a `with` block runs, for `longest` seconds at most."""
+    """The load of clients with these API keys while a `with` block runs, for `longest` seconds at most.
 
-    def __init__(self, client: Client, keys: Sequence[str], longest: float = 600) -> None:
+    `drops` is how long a stream lasts, in tenths of a second.
+    """
+
+    def __init__(self, client: Client, keys: Sequence[str], longest: float = 600, *, drops: int = DROPS) -> None:
         self.result = Result()
+        self._drops = drops
         self._longest = longest
         self.name = uuid.uuid4().hex
         self._client = client
@@ -117,7 +124,7 @@ class Load:
     async def _run(self) -> None:
         requests = {"version": self._version, "search": self._search, "store": self._store, "stream": self._stream}
         # Streams begin one after another, so that at any moment some are in their middle.
-        apart = {"stream": DROPS / 10 / PACE["stream"][0]}
+        apart = {"stream": self._drops / 10 / PACE["stream"][0]}
         clients = (
             self._one_client(requests[kind], pause, number * apart.get(kind, 0.0))
             for kind, (many, pause) in PACE.items()
@@ -159,7 +166,7 @@ class Load:
 
     async def _stream(self, client: httpx.AsyncClient) -> None:
         """Ask for a stream that lasts, and look whether each of its parts arrives."""
-        await self._send("stream", client, "POST", "/v1/answers", json={"question": f"drip {DROPS}"})
+        await self._send("stream", client, "POST", "/v1/answers", json={"question": f"drip {self._drops}"})
 
     async def _send(
         self, kind: str, client: httpx.AsyncClient, method: str, path: str, **options: Any
@@ -176,18 +183,25 @@ class Load:
         else:
             if answer.is_error:
                 problem = f"{answer.status_code} {answer.text[:200]}"
-            elif kind == "stream" and (events := _events(answer.text)) != WHOLE_STREAM:
+            elif kind == "stream" and (events := _events(answer.text)) != self._whole_stream:
                 problem = f"has {events}"
         self.result.seen.append(Seen(kind, began, time.monotonic() - began, problem))
         return None if problem else answer
+
+    @property
+    def _whole_stream(self) -> dict[str, int]:
+        return {"sources": 1, "token": self._drops, "done": 1}
 
     def _key(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {next(self._keys)}"}
 
 
-def stored_texts(boot: Boot, load: Load) -> list[str]:
-    """The texts of a load that are in the database, one for each document, in the order of `sorted`."""
-    found = sql(boot, f"SELECT text FROM documents WHERE text LIKE '{load.name} %' ORDER BY text COLLATE \"C\"")
+def stored_texts(ask: Callable[[str], str], load: Load) -> list[str]:
+    """The texts of a load that are in the database, one for each document, in the order of `sorted`.
+
+    `ask` returns what a statement yields, one row a line.
+    """
+    found = ask(f"SELECT text FROM documents WHERE text LIKE '{load.name} %' ORDER BY text COLLATE \"C\"")
     return found.splitlines()
 
 

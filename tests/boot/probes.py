@@ -84,7 +84,12 @@ class Served:
     """Which addresses answered a number of requests, as nginx logged them."""
 
     statuses: set[int] = field(default_factory=set)
-    addresses: set[str] = field(default_factory=set)
+    upstreams: set[str] = field(default_factory=set)
+
+    @property
+    def addresses(self) -> set[str]:
+        """Those of TCP, without their ports."""
+        return {upstream.rpartition(":")[0] for upstream in self.upstreams}
 
 
 def who_answers(client: Client, logs: Callable[[str], list[dict[str, Any]]], requests: int = 12) -> Served:
@@ -95,7 +100,7 @@ def who_answers(client: Client, logs: Callable[[str], list[dict[str, Any]]], req
         identities.add(answer.headers["x-request-id"])
     line_of(logs, "nginx", answer.headers["x-request-id"])
     lines = [line for line in logs("nginx") if line["request_id"] in identities]
-    served.addresses = {re.split(r", | : ", line["upstream"])[-1].rpartition(":")[0] for line in lines}
+    served.upstreams = {re.split(r", | : ", line["upstream"])[-1] for line in lines}
     return served
 
 

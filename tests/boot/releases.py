@@ -7,14 +7,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from handbook import tools
 from handbook.stacks import Boot
 
-SERVICE = "../../service"
 _LONGEST_SECONDS = 300
 
 
@@ -42,15 +41,22 @@ class Ran:
 def run(
     boot: Boot, *command: str, env: Mapping[str, str] | None = None, interrupt_at: str = "", after: float = 0
 ) -> Ran:
-    """Run a command where a reader stands.
+    """Run a command where a reader stands; see `watch`."""
+    return watch(command, boot.folder, {**boot.env, **(env or {})}, interrupt_at=interrupt_at, after=after)
+
+
+def watch(
+    command: Sequence[str], folder: Path, env: Mapping[str, str], *, interrupt_at: str = "", after: float = 0
+) -> Ran:
+    """Run a command in a folder, with more in its environment, and note when it printed what.
 
     With `interrupt_at`, Ctrl-C is pressed `after` seconds from the first line with this text.
     """
     ran = Ran(time.monotonic())
     with subprocess.Popen(
         command,
-        cwd=boot.folder,
-        env={**os.environ, **boot.env, **(env or {})},
+        cwd=folder,
+        env={**os.environ, **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -107,9 +113,14 @@ def version_file(number: str) -> dict[str, str]:
     return {"assistant/__init__.py": f'"""The version of the service."""\n\n__version__ = "{number}"\n'}
 
 
-def migration(boot: Boot, name: str, upgrade: str) -> dict[str, str]:
-    """A migration that comes after those that are there."""
-    folder = boot.folder / SERVICE / "migrations" / "versions"
+def source(boot: Boot) -> Path:
+    """The folder of the service that a stack is built from."""
+    return boot.folder / "../../service"
+
+
+def migration(service: Path, name: str, upgrade: str) -> dict[str, str]:
+    """A migration that comes after those that are in the folder of the service."""
+    folder = service / "migrations" / "versions"
     texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
     revisions, followed = (
         {found for text in texts for found in re.findall(rf'^{variable} = "(.+)"$', text, re.MULTILINE)}
@@ -126,18 +137,18 @@ def migration(boot: Boot, name: str, upgrade: str) -> dict[str, str]:
     return {f"migrations/versions/{name}.py": re.sub(r"^ {8}", "", text, flags=re.MULTILINE)}
 
 
-def write(boot: Boot, files: Mapping[str, str]) -> None:
+def write(service: Path, files: Mapping[str, str]) -> None:
     """Write files of the service, given by their path below it."""
     for name, text in files.items():
-        (boot.folder / SERVICE / name).write_text(text, encoding="utf-8")
+        (service / name).write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def changed(boot: Boot, files: Mapping[str, str]) -> Iterator[None]:
+def changed(service: Path, files: Mapping[str, str]) -> Iterator[None]:
     """Write files of the service, and put what was there before back at the end."""
-    paths = [boot.folder / SERVICE / name for name in files]
+    paths = [service / name for name in files]
     before = {path: path.read_text(encoding="utf-8") if path.exists() else None for path in paths}
-    write(boot, files)
+    write(service, files)
     try:
         yield
     finally:

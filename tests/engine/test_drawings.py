@@ -87,3 +87,29 @@ def test_a_drawing_that_leaves_a_service_out(tmp_path: Path) -> None:
 def test_a_drawing_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HandbookError, match="no drawing 'gone'; there are: demo"):
         drawings.inline(checkout(tmp_path, DRAWING), "gone")
+
+
+UNITS = """\
+<svg xmlns="http://www.w3.org/2000/svg">
+<text><tspan data-address="vm/units/api@.service">api@.service</tspan></text>
+<text><tspan data-address="vm/units/worker.service">worker.service</tspan></text>
+</svg>
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("", "", None),
+        (">api@.service<", ">api.service<", "shows 'api.service', but vm/units/api@.service is 'api@.service'"),
+        ('"vm/units/worker.service"', '"vm/units/gone.service"', "there is no snippet 'vm/units/gone.service'"),
+        ('<text><tspan data-address="vm/units/worker.service">worker.service</tspan></text>', "", "does not show"),
+    ],
+)
+def test_units(old: str, new: str, message: str | None, tmp_path: Path) -> None:
+    catalog = checkout(tmp_path, UNITS.replace(old, new) if old else UNITS)
+    (tmp_path / "snippets/vm/units").mkdir(parents=True)
+    for name in ("api@", "worker"):
+        (tmp_path / f"snippets/vm/units/{name}.service").write_text("[Service]\nExecStart=/bin/true\n")
+    messages = [finding.message for finding in drawings.findings(Catalog(catalog.root), Snippets(Catalog(tmp_path)))]
+    assert (messages == []) if message is None else any(message in text for text in messages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from handbook import contracts, symptoms
@@ -32,6 +34,18 @@ def test_service_settings_names_every_setting() -> None:
     assert read
     assert all(f"<code>{setting.name.value}</code>" in table for setting in read)
     assert table.count("<td>required</td>") == sum(setting.required for setting in read) > 0
+
+
+def test_gunicorn_settings_names_what_the_file_sets_with_its_variables() -> None:
+    table = tables.gunicorn_settings(Catalog())
+    rows = {name: row for row in table.split("<tr>") for name in tables.gunicorn_names(Catalog()) if f'#{name}"' in row}
+    cells = {name: re.findall(r"<td>(.*?)</td>", row)[1:] for name, row in rows.items()}
+    assert list(rows) == list(tables.gunicorn_names(Catalog()))
+    assert cells["graceful_timeout"] == [f"<code>{text}</code>" for text in ("GUNICORN_GRACEFUL_TIMEOUT", "65", "30")]
+    assert cells["workers"][0] == "<code>GUNICORN_WORKERS</code><br><code>WEB_CONCURRENCY</code>"
+    assert cells["workers"][1] == "<code>1</code>", "the first of the two has no default"
+    assert cells["keepalive"] == ["none", "<code>5</code>", "<code>2</code>"]
+    assert cells["accesslog"] == ["none", "not set", "not set"]
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,15 @@ def test_the_page_names_the_symptoms_that_are_shown() -> None:
     symptoms.all_are_shown(PAGE, *modules("test_compose_production*.py"))
 
 
+def test_the_page_of_the_machine_names_the_symptoms_that_are_shown() -> None:
+    page = ROOT / "docs" / "vm" / "troubleshooting.md"
+    symptoms.all_are_shown(page, *modules("test_systemd_care.py"), *modules("test_systemd_symptoms.py"))
+
+
 def test_every_error_of_the_handbook_is_shown_by_a_test() -> None:
     """Also on a page that has no test of its own for that."""
-    shown = {text for module in modules("test_*.py") for text in symptoms.shown(module)}
+    gunicorn = importlib.import_module("tests.engine.test_gunicorn")
+    shown = {text for module in (*modules("test_*.py"), gunicorn) for text in symptoms.shown(module)}
     found = answers(Catalog())
     assert found.keys() == shown
     assert {answer.page for of_one in found.values() for answer in of_one} >= {"docs/host.md", "docs/local.md"}

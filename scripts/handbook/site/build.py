@@ -79,6 +79,7 @@ def define(env: Any) -> None:
     env.macro(lambda: tables.kinds(catalog), "kinds_table")
     env.macro(tables.contract_rules, "contracts_table")
     env.macro(lambda: tables.service_settings(catalog), "settings_table")
+    env.macro(lambda: tables.gunicorn_settings(catalog), "gunicorn_table")
     env.macro(lambda: tables.supported(catalog), "versions_table")
     env.macro(lambda: versions.AHEAD.days, "days_ahead")
     env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(place(env.page))), "take_along")

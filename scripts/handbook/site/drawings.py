@@ -1,12 +1,14 @@
 """Drawings of the parts of a stack, whose names and numbers must be those of its files.
 
 A drawing is an SVG in `docs/assets/drawings/`. Each text that stands for something in a file carries its address:
-`<tspan data-address="compose/production/service.env#DATABASE_PORT">5432</tspan>`.
+`<tspan data-address="compose/production/service.env#DATABASE_PORT">5432</tspan>`. The address of a whole file, such as
+a unit of systemd, stands for its name.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from handbook.catalog import Catalog
@@ -60,25 +62,36 @@ def _drawings(catalog: Catalog) -> list[str]:
 
 def _differences(path: str, line: int, address: str, shown: str, snippets: Snippets) -> list[Finding]:
     """Compare one text with what it stands for: the name of a part, a value, or the port behind a value's colon."""
-    try:
-        written = snippets.value(address)
-    except Unresolved as error:
-        if error.finding.rule != "value":
-            return [Finding(path, line, "drawing", error.finding.message, error.finding.hint)]
-        written = address.rpartition(".")[2]
+    if f"snippets/{address}" in snippets.catalog.snippets:
+        written = PurePosixPath(address).name
+    else:
+        try:
+            written = snippets.value(address)
+        except Unresolved as error:
+            if error.finding.rule != "value":
+                return [Finding(path, line, "drawing", error.finding.message, error.finding.hint)]
+            written = address.rpartition(".")[2]
     if shown == written or written.endswith(f":{shown}"):
         return []
     return [Finding(path, line, "drawing", f"shows {shown!r}, but {address} is {written!r}", "draw what the file says")]
 
 
 def _left_out(path: str, drawn: set[str], snippets: Snippets) -> list[Finding]:
-    """Name the services of each drawn Compose file that the drawing does not show."""
+    """Name what a drawing leaves out: services of a Compose file, and those that lie beside a drawn unit of systemd."""
     there = set(snippets.catalog.snippets)
+    folders = {str(PurePosixPath(address).parent) for address in drawn & _units(there)}
+    left = sorted(unit for unit in _units(there) - drawn if str(PurePosixPath(unit).parent) in folders)
     named = {address.partition("#")[0] for address in drawn if "#services." in address}
     files = sorted(file for file in named if f"snippets/{file}" in there)
-    return [
-        Finding(path, 1, "drawing", f"does not show {file}#{region}", "draw it")
+    left += [
+        f"{file}#{region}"
         for file in files
         for region in snippets.addresses(file)
         if _SERVICE.fullmatch(region) and f"{file}#{region}" not in drawn
     ]
+    return [Finding(path, 1, "drawing", f"does not show {address}", "draw it") for address in left]
+
+
+def _units(there: set[str]) -> set[str]:
+    """The services of systemd, as addresses."""
+    return {file.removeprefix("snippets/") for file in there if file.endswith(".service")}

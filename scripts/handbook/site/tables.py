@@ -9,11 +9,14 @@ from html import escape
 from importlib import import_module
 from urllib.parse import urlsplit
 
+from gunicorn.config import make_settings
+
 from handbook import contracts, symptoms, versions
 from handbook.catalog import KINDS, Catalog, kind_of
 from handbook.checks import load
-from handbook.facts import settings
+from handbook.facts import gunicorn, settings
 from handbook.facts.settings import Setting
+from handbook.facts.values import Source
 from handbook.site.links import to_page
 from handbook.support import Row
 
@@ -54,6 +57,35 @@ def service_settings(catalog: Catalog) -> str:
         for setting in settings.read(catalog.root, "snippets/service/assistant/settings.py")
     )
     return table(("Variable", "Takes", "Default"), rows)
+
+
+def gunicorn_names(catalog: Catalog) -> dict[str, Source]:
+    """The settings of gunicorn that the service's gunicorn.conf.py gives a value to, in its order.
+
+    Functions that gunicorn calls are none of them.
+    """
+    known = make_settings()
+    found = gunicorn.read(catalog.root, "snippets/service/gunicorn.conf.py")
+    return {name: fact.value for name, fact in found.items() if name in known}
+
+
+def gunicorn_settings(catalog: Catalog) -> str:
+    """Each setting of gunicorn that the service sets: from which variable, its value without that, and gunicorn's own.
+
+    The name links to the heading of its own.
+    """
+    declared = {one.field: one for one in settings.read(catalog.root, "snippets/service/assistant/settings.py")}
+    known = make_settings()
+    rows = (
+        (
+            f'<a href="#{name}"><code>{name}</code></a>',
+            "<br>".join(f"<code>{declared[field].name.value}</code>" for field in source.fields) or "none",
+            _here(source, [declared[field] for field in source.fields]),
+            _value(known[name].default),
+        )
+        for name, source in gunicorn_names(catalog).items()
+    )
+    return table(("Setting", "Variable", "Here", "gunicorn's own"), rows)
 
 
 def errors(catalog: Catalog, up: str) -> str:
@@ -104,6 +136,22 @@ def _default(setting: Setting) -> str:
     if setting.default.value is None:
         return "not set"
     return f"<code>{escape(str(setting.default.value))}</code>"
+
+
+def _here(source: Source, fields: Sequence[Setting]) -> str:
+    """What a setting of gunicorn is when no variable is set: the first default that there is, or what the file says."""
+    if not fields:
+        return _value(source.literal if source.expression == repr(source.literal) else source.expression)
+    given = [field.default.value for field in fields if field.default and field.default.value is not None]
+    return _value(given[0]) if given else "not set"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, type):
+        value = f"{value.__module__}.{value.__qualname__}"
+    return f"<code>{escape(', '.join(map(str, value)) if isinstance(value, list) else str(value))}</code>"
 
 
 def _until(row: Row) -> str:
