@@ -285,3 +285,25 @@ def upstream_gets_nothing_forged(echo: Client) -> None:
     forged = {name: value for name, value in headers.items() if value and value in FORGED.values()}
     assert not forged, f"the upstream got {forged}"
     assert (headers["x-forwarded-proto"], headers["x-forwarded-host"]) == ("https", echo.host), headers
+
+
+THROUGH_NGINX = (
+    live_and_ready_are_green,
+    deep_health_is_inside_only,
+    metrics_are_inside_only,
+    a_key_is_needed,
+    certificate_verifies,
+    current_tls_is_spoken,
+    old_tls_is_refused,
+    weak_ciphers_are_refused,
+    http2_is_offered,
+    plain_http_redirects,
+    unknown_hosts_get_nothing_on_80,
+    unknown_names_get_no_handshake,
+    unknown_hosts_get_nothing_behind_a_handshake,
+    security_headers_are_on_every_answer,
+    bodies_are_limited,
+    control_characters_are_refused,
+    long_answers_are_compressed,
+)
+"""What holds for every nginx of the handbook that the service stands behind."""

@@ -376,28 +376,7 @@ def test_walkthrough_renews_the_certificate(walk: Walkthrough, client: Client) -
     edge.certificate_verifies(client)
 
 
-THROUGH_NGINX = (
-    edge.live_and_ready_are_green,
-    edge.deep_health_is_inside_only,
-    edge.metrics_are_inside_only,
-    edge.a_key_is_needed,
-    edge.certificate_verifies,
-    edge.current_tls_is_spoken,
-    edge.old_tls_is_refused,
-    edge.weak_ciphers_are_refused,
-    edge.http2_is_offered,
-    edge.plain_http_redirects,
-    edge.unknown_hosts_get_nothing_on_80,
-    edge.unknown_names_get_no_handshake,
-    edge.unknown_hosts_get_nothing_behind_a_handshake,
-    edge.security_headers_are_on_every_answer,
-    edge.bodies_are_limited,
-    edge.control_characters_are_refused,
-    edge.long_answers_are_compressed,
-)
-
-
-@pytest.mark.parametrize("probe", THROUGH_NGINX, ids=lambda probe: probe.__name__)
+@pytest.mark.parametrize("probe", edge.THROUGH_NGINX, ids=lambda probe: probe.__name__)
 def test_through_nginx(probe: Callable[[Client], None], client: Client) -> None:
     probe(client)
 

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from handbook.catalog import ROOT, Catalog
+from handbook.catalog import ROOT
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import docker_version, find
 
 from . import machine as machines
 from .client import wait_for
@@ -113,15 +112,7 @@ def serving(installed: Machine, boots: Any) -> Machine:
     if not machines.is_kept():
         # For the other modules: they then need not make one.
         machines.keep(installed)
-    stack = find(STACK, Catalog())
-    boots(
-        STACK,
-        tool=f"docker {docker_version()}",
-        seconds=seconds,
-        digest=stack.digest(),
-        files=installed.files,
-        images={machines.BASE: "the host of scripts/host/Dockerfile"},
-    )
+    machines.claim(boots, installed, seconds)
     return installed
 
 

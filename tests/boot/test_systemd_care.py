@@ -15,7 +15,7 @@ import pytest
 
 from handbook.catalog import Catalog
 from handbook.pytest_plugin import RESULTS, module_name
-from handbook.stacks import docker_version, find
+from handbook.stacks import find
 
 from . import alarms, edge, jobs, probes, sandbox, streams
 from . import machine as machines
@@ -51,16 +51,8 @@ def inputs() -> str:
 @pytest.fixture(scope="module")
 def machine(boots: Any) -> Iterator[Machine]:
     """A machine with the first release, which serves; says in the proof what ran."""
-    stack = find(STACK, Catalog())
     with machines.installed() as serving:
-        boots(
-            STACK,
-            tool=f"docker {docker_version()}",
-            seconds=serving.host.seconds,
-            digest=stack.digest(),
-            files=serving.files,
-            images={machines.BASE: "the host of scripts/host/Dockerfile"},
-        )
+        machines.claim(boots, serving, serving.host.seconds)
         yield serving
 
 
@@ -97,28 +89,7 @@ def taken(machine: Machine) -> Iterator[Alarms]:
         yield arrived
 
 
-THROUGH_NGINX = (
-    edge.live_and_ready_are_green,
-    edge.deep_health_is_inside_only,
-    edge.metrics_are_inside_only,
-    edge.a_key_is_needed,
-    edge.certificate_verifies,
-    edge.current_tls_is_spoken,
-    edge.old_tls_is_refused,
-    edge.weak_ciphers_are_refused,
-    edge.http2_is_offered,
-    edge.plain_http_redirects,
-    edge.unknown_hosts_get_nothing_on_80,
-    edge.unknown_names_get_no_handshake,
-    edge.unknown_hosts_get_nothing_behind_a_handshake,
-    edge.security_headers_are_on_every_answer,
-    edge.bodies_are_limited,
-    edge.control_characters_are_refused,
-    edge.long_answers_are_compressed,
-)
-
-
-@pytest.mark.parametrize("probe", THROUGH_NGINX, ids=lambda probe: probe.__name__)
+@pytest.mark.parametrize("probe", edge.THROUGH_NGINX, ids=lambda probe: probe.__name__)
 def test_through_nginx(probe: Callable[[Client], None], client: Client) -> None:
     probe(client)
 
@@ -753,6 +724,21 @@ def test_with_the_database_elsewhere_the_network_is_waited_for(machine: Machine)
         assert verified.stderr == ""
     finally:
         machine.run(f"install --mode=644 database-here.conf {place}; systemctl daemon-reload")
+
+
+def test_an_uninstallation_keeps_the_data(machine: Machine) -> None:
+    """Unless it is told otherwise; what is installed again finds it."""
+    kept = machine.client.store("Kept through an uninstallation.")
+    documents = machine.sql("SELECT count(*) FROM documents")
+    secrets = machine.run(f"sha256sum {CREDENTIALS}/*_password").stdout
+    said = machine.run("./uninstall.sh").stdout
+    assert "kept the database, /var/lib/assistant-backup" in said
+    assert machine.run("ls -d /opt/assistant /etc/systemd/system/assistant*; id assistant", check=False).stdout == ""
+    assert machine.run(f"sha256sum {CREDENTIALS}/*_password").stdout == secrets
+    machine.run("./install.sh api.example.com && ./release.sh 1.0.0")
+    assert machine.sql("SELECT count(*) FROM documents") == documents
+    assert machine.sql(f"SELECT count(*) FROM documents WHERE id = '{kept}'") == "1"
+    machine.operate("make-a-backup-now")
 
 
 def test_every_paragraph_was_run(request: pytest.FixtureRequest, machine: Machine) -> None:

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from handbook.catalog import Catalog
-from handbook.stacks import docker_version, find
+from handbook.catalog import ROOT
 from handbook.symptoms import headings
 
 from . import machine as machines
 from .client import Client, wait_for
 from .hands import TCP, built, children, edited, psql, serves, stopped
-from .machine import CREDENTIALS, PAGES, Machine
+from .machine import CREDENTIALS, Machine
 from .releases import changed, version_file
 from .symptoms import Symptom
 
 STACK = "systemd"
+PAGE = ROOT / "docs" / "vm" / "troubleshooting.md"
 
 SECOND, WORKER = "assistant-api@2.service", "assistant-worker.service"
 MIGRATIONS, DATABASE = "assistant-migrations@current.service", "postgresql@17-main.service"
@@ -29,22 +29,14 @@ INSTALL = "./install.sh api.example.com"
 
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
-    return machines.digest(Path(__file__), *headings(PAGES["troubleshooting"]))
+    return machines.digest(Path(__file__), *headings(PAGE))
 
 
 @pytest.fixture(scope="module")
 def machine(boots: Any) -> Iterator[Machine]:
     """A machine with the first release, which serves; says in the proof what ran."""
-    stack = find(STACK, Catalog())
     with machines.installed() as serving:
-        boots(
-            STACK,
-            tool=f"docker {docker_version()}",
-            seconds=serving.host.seconds,
-            digest=stack.digest(),
-            files=serving.files,
-            images={machines.BASE: "the host of scripts/host/Dockerfile"},
-        )
+        machines.claim(boots, serving, serving.host.seconds)
         yield serving
 
 
