@@ -12,10 +12,13 @@ from playwright.sync_api import Browser
 from handbook.catalog import Catalog
 from handbook.stacks import Boot, ComposeStack
 from handbook.walkthroughs import Walkthrough
+from tests.boot.client import wait_for
 
 from .visits import Visit, chromium
 
 PORT = 8080
+# A flag of an address in /proc/net/if_inet6: the kernel still asks whether another host has it (RFC 4862, 5.4).
+TENTATIVE = 0x40
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +29,9 @@ def published(site: Path) -> Iterator[str]:
         script = boot.folder / "walkthrough.sh"
         with Walkthrough(script, cwd=boot.folder, env=boot.env, name="snippets/publish/walkthrough.sh") as walk:
             walk.until("start-it")
+        # A change of an address ends what Chromium is loading, with net::ERR_NETWORK_CHANGED; also what it asks of
+        # 127.0.0.1. The bridge that was just made has an address that still becomes valid.
+        wait_for(lambda: not tentative(), "all addresses of this machine are valid", 15)
         yield f"http://127.0.0.1:{boot.ports[PORT]}/"
 
 
@@ -52,3 +58,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     for each in visits:
         each.context.close()
     assert [wrong for each in visits for wrong in each.wrong] == []
+
+
+def tentative() -> list[str]:
+    """The IPv6 addresses of this machine that are not valid yet; see proc_net_if_inet6 in the kernel's sources."""
+    known = Path("/proc/net/if_inet6")
+    lines = known.read_text(encoding="ascii").splitlines() if known.exists() else []
+    return [line for line in lines if int(line.split()[4], 16) & TENTATIVE]
