@@ -81,7 +81,7 @@ TLS_STACK = {
     "compose.yaml": NGINX_STACK["compose.yaml"].replace("      - ./parts", "      - ./tls:/run/tls:ro\n      - ./parts")
 }
 REDIS_STACK = {"compose.yaml": "services: {cache: {image: 'redis:8.2.10-bookworm'}}\n"}
-POSTGRES_STACK = {"compose.yaml": "services: {db: {image: 'pgvector/pgvector:0.8.6-pg18-trixie'}}\n"}
+POSTGRES_STACK = {"compose.yaml": "services: {db: {image: 'pgvector/pgvector:0.8.7-pg18-trixie'}}\n"}
 
 
 def wrapper(text: str, line: int | None = None) -> Example:

@@ -11,7 +11,7 @@ from handbook import images
 from handbook.tools import run
 from tests.verdicts import one, with_docker
 
-POSTGRES = "pgvector/pgvector:0.8.6-pg18-trixie"
+POSTGRES = "pgvector/pgvector:0.8.7-pg18-trixie"
 NGINX = "nginx:1.30.6"
 PYTHON = "python:3.13-slim-trixie"
 

@@ -52,7 +52,7 @@ def substitute(folder: Path, repository: str, stands_for: str) -> Path:
     ("text", "expected"),
     [
         ("nginx:1.30.6", Reference("", "nginx", "1.30.6")),
-        ("pgvector/pgvector:0.8.6-pg18-trixie", Reference("", "pgvector/pgvector", "0.8.6-pg18-trixie")),
+        ("pgvector/pgvector:0.8.7-pg18-trixie", Reference("", "pgvector/pgvector", "0.8.7-pg18-trixie")),
         ("ghcr.io/owner/name:1", Reference("ghcr.io", "owner/name", "1")),
         ("localhost:5000/name:1", Reference("localhost:5000", "name", "1")),
     ],

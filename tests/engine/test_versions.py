@@ -110,7 +110,7 @@ def test_files_that_name_nothing_are_not_judged_in_silence(tmp_path: Path) -> No
         ("snippets/a/Dockerfile", "FROM python:3.13-slim-trixie AS a\nFROM a\n", "Python 3.13, Debian 13"),
         (
             "snippets/a/Dockerfile",
-            f"FROM pgvector/pgvector:0.8.6-pg18-trixie@sha256:{'0' * 64}\n",
+            f"FROM pgvector/pgvector:0.8.7-pg18-trixie@sha256:{'0' * 64}\n",
             "pgvector 0.8, PostgreSQL 18, Debian 13",
         ),
         ("scripts/images/a/Dockerfile", "FROM bootproof.local/base:forky\n", ""),

@@ -103,7 +103,7 @@ def used(catalog: Catalog) -> tuple[list[Fact[Product]], list[Fact[str]]]:
 
 
 def of_image(image: str) -> list[Product]:
-    """What the tag of an image names: `0.8.6-pg18-trixie` is pgvector, PostgreSQL and Debian. Raises ValueError."""
+    """What the tag of an image names: `0.8.7-pg18-trixie` is pgvector, PostgreSQL and Debian. Raises ValueError."""
     name, tag = _split(image)
     if name not in TAGS:
         raise ValueError(f"the image {image or 'that is named here'} is none that is known")
