@@ -481,6 +481,12 @@ def test_the_owner_of_the_database_may_make_tables(machine: Machine) -> None:
     assert machine.sql(rights) == "f"
 
 
+def test_indexes_are_built_without_parallel_workers(machine: Machine) -> None:
+    """Debian's pgvector has the hole CVE-2026-3172, which needs them."""
+    said = psql(machine, f"{TCP} --dbname=assistant --tuples-only --no-align", "SHOW max_parallel_maintenance_workers")
+    assert said == (0, "0\n")
+
+
 def test_over_the_socket_everybody_is_who_they_are(machine: Machine) -> None:
     code, said = psql(machine, "--username=assistant --dbname=assistant", "SELECT 1")
     assert (code, 'Peer authentication failed for user "assistant"' in said) == (2, True), said
