@@ -69,7 +69,7 @@ def built(machine: Machine, version: str, change: str) -> Iterator[None]:
         f"mkdir {folder}; cd /opt/assistant/current/\n"
         f"cp --archive .complete $(ls | grep --invert-match venv) {folder}\n"
         f"ln --symbolic $(realpath venv) {folder}/venv\n"
-        f"cd {folder}; {change}"
+        f'cd {folder}; sed --in-place \'/^__version__ =/ s/".*"/"{version}"/\' assistant/__init__.py; {change}'
     )
     try:
         yield

@@ -17,6 +17,7 @@ from handbook.pytest_plugin import RESULTS, module_name
 
 from . import machine as machines
 from .client import wait_for
+from .hands import built
 from .load import Load, Result, stored_texts
 from .machine import Machine
 from .releases import Ran, changed, migration, version_file, write
@@ -270,18 +271,21 @@ class Story:
 
 
 def bad(machine: Machine) -> dict[str, dict[str, str]]:
-    """For each way in which a version is bad: the files of the service that make it so."""
+    """For each way in which a version that is built is bad: the files of the service that make it so."""
     service = machine.service
-    server, locked = (service / "gunicorn.conf.py").read_text(), (service / "requirements.txt").read_text()
+    locked = (service / "requirements.txt").read_text()
     return {
         "packages": {"requirements.txt": re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", locked)},
-        "migrations": migration(service, "broken", "SELECT nothing()"),
-        "import": {"assistant/app.py": "raise RuntimeError('broken')\n"},
-        "readiness": {"gunicorn.conf.py": server.replace("lambda: not worker.alive", "lambda: True")},
         "worker": {"assistant/tasks.py": "raise RuntimeError('broken')\n"},
     }
 
 
+# The same for versions that are there already, so that not each of them has to be built: what changes its files.
+BAD_AND_BUILT = {
+    "migrations": "echo 'raise RuntimeError' >>migrations/env.py",
+    "import": "echo 'raise RuntimeError' >>assistant/app.py",
+    "readiness": "sed --in-place 's/lambda: not worker.alive/lambda: True/' gunicorn.conf.py",
+}
 BAD = {
     "packages": "THESE PACKAGES DO NOT MATCH THE HASHES",
     "migrations": "release.sh: the migrations failed",
@@ -298,6 +302,10 @@ def story(serving: Machine) -> Story:
     load = Load(serving.client, serving.keys, drops=DROPS)
     story = Story(load)
     story.look("before", serving)
+    for name, change in BAD_AND_BUILT.items():
+        with built(serving, "1.1.0", change):
+            story.ran[name] = serving.release("1.1.0", env={"PATIENCE": "5"})
+        story.look(name, serving)
     for name, files in bad(serving).items():
         with changed(serving.service, {**files, **version_file("1.1.0")}):
             story.ran[name] = serving.release("1.1.0", env={"PATIENCE": "5"})
