@@ -91,5 +91,9 @@ journalctl --no-pager --unit='assistant-*' --since=-1d --output=cat | grep --ext
 journalctl --disk-usage
 du --summarize --human-readable /var/log/assistant
 
+# See what takes the disk
+df --human-readable
+du --one-file-system --max-depth=3 --human-readable /var /opt | sort --human-numeric-sort | tail --lines=15
+
 # Rotate the access log now
 logrotate --force /etc/logrotate.d/assistant

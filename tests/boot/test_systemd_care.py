@@ -536,6 +536,12 @@ def test_read_the_logs(machine: Machine, client: Client) -> None:
     assert "/var/log/assistant" in machine.operate("see-what-the-logs-take").stdout
 
 
+def test_see_what_takes_the_disk(machine: Machine) -> None:
+    said = machine.operate("see-what-takes-the-disk").stdout
+    assert re.search(r"^Filesystem .*\n.* /$", said, re.MULTILINE), said
+    assert re.search(r"\t/opt/assistant\n", said), said
+
+
 def test_read_errors_only(machine: Machine) -> None:
     """A process that was killed is one; see the tests before."""
     machine.run(f"kill -KILL {children(machine, FIRST)[0]}")

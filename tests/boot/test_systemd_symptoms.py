@@ -237,6 +237,37 @@ def test_a_database_of_another(machine: Machine, cursor: str, symptom: Symptom) 
     machine.wait_until_it_serves()
 
 
+@pytest.mark.shows("No space left on device")
+def test_a_full_disk(machine: Machine, client: Client, cursor: str, symptom: Symptom) -> None:
+    """The database's own. What reads goes on, and so does what writes as soon as there is room again."""
+    data = "/var/lib/postgresql/17/main"
+
+    def stored() -> int:
+        return client.request("POST", "/v1/documents", content={"text": "word " * 1500}).status_code
+
+    with stopped(machine, DATABASE):
+        machine.run(
+            f"used=$(du --summarize --block-size=1M {data} | cut --fields=1)\n"
+            "mount --types tmpfs --options size=$((used + 40))M tmpfs /mnt\n"
+            f"cp --archive {data}/. /mnt; chown postgres:postgres /mnt; chmod 700 /mnt; mount --bind /mnt {data}"
+        )
+    try:
+        # The first ones may still find connections that the stop has closed.
+        wait_for(lambda: stored() == 201, "it stores", 20)
+        machine.run("dd if=/dev/zero of=/mnt/filler bs=1M", check=False)
+        wait_for(lambda: stored() == 503, "the disk is full", 60)
+        assert client.get("/v1/search", params={"q": "word"}).status_code == 200
+        symptom.is_in(said(machine, "assistant-api@*", cursor))
+        symptom.is_in(machine.run("cat /var/log/postgresql/postgresql-17-main.log").stdout)
+        assert re.search(r" 100% /mnt$", machine.operate("see-what-takes-the-disk").stdout, re.MULTILINE)
+        machine.run("rm /mnt/filler")
+        assert stored() == 201
+    finally:
+        with stopped(machine, DATABASE):
+            machine.run(f"umount {data} /mnt")
+    machine.wait_until_it_serves()
+
+
 # A release fails
 
 
