@@ -62,16 +62,31 @@ systemctl start assistant-backup.service
 journalctl --no-pager --unit=assistant-backup.service --lines=5 --output=cat
 
 # See the backups
-RESTIC_PASSWORD_FILE=/etc/assistant/credentials/backup_password \
-  restic --repo=/var/lib/assistant-backup/repository --no-lock --no-cache snapshots --compact
+systemd-run --quiet --pipe --wait --collect --property=EnvironmentFile=/etc/assistant/backup.env \
+  --setenv=RESTIC_PASSWORD_FILE=/etc/assistant/credentials/backup_password \
+  restic --no-lock --no-cache snapshots --compact
 
 # Restore the newest backup
-# All that uses the database, and what would start it: the stop of the target does not wait for its units.
-systemctl stop assistant.target 'assistant-*.timer' 'assistant-*.service' &&
-  runuser --user=postgres -- psql --quiet --command='ALTER DATABASE assistant RENAME TO assistant_before' &&
-  ./install.sh api.example.com &&
-  systemctl start assistant-restore@latest.service &&
-  # The cache would go on to answer from the database of before.
+if runuser --user=postgres -- psql --no-psqlrc --dbname=assistant_before --command='' 2>/dev/null; then
+  echo "there is a database of before already: put it back, or drop it" >&2
+  false
+else
+  # All that uses the database, and what would start it: the stop of the target does not wait for its units.
+  systemctl stop assistant.target 'assistant-*.timer' 'assistant-*.service' &&
+    runuser --user=postgres -- psql --quiet --command='ALTER DATABASE assistant RENAME TO assistant_before' &&
+    ./install.sh api.example.com &&
+    systemctl start assistant-restore@latest.service &&
+    # The cache would go on to answer from the database of before.
+    systemctl restart redis-server@cache.service &&
+    systemctl start assistant-provider.service assistant.target
+fi
+
+# Put the database of before back
+# Only if there is one. What has been restored is dropped.
+runuser --user=postgres -- psql --no-psqlrc --dbname=assistant_before --command='' &&
+  systemctl stop assistant.target 'assistant-*.timer' 'assistant-*.service' &&
+  runuser --user=postgres -- dropdb --if-exists --force assistant &&
+  runuser --user=postgres -- psql --quiet --command='ALTER DATABASE assistant_before RENAME TO assistant' &&
   systemctl restart redis-server@cache.service &&
   systemctl start assistant-provider.service assistant.target
 

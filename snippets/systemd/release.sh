@@ -4,7 +4,7 @@
 #   ./release.sh VERSION      builds it from ../service if it is not here, saves the database, migrates, tries the version
 #                             out, makes it the current one and restarts one instance after the other
 #   ./release.sh --rollback   makes the version before the current one again; the database stays as the migrations left it
-#   ./release.sh --restart    starts all that runs anew, one after the other: for changed settings and credentials
+#   ./release.sh --restart    tries changed settings and credentials out, and starts all that runs anew, one after the other
 #
 # When something fails, or is interrupted, the old version is or becomes the current one again, and it ends with 1, or
 # with 130; Ctrl-C takes effect when the step that runs has ended. After a run that was killed, the same command goes on.
@@ -73,7 +73,12 @@ running() {
 current=$(release_of current)
 previous=$(release_of previous)
 version=$1
-if [[ $1 == --rollback ]]; then
+if [[ $1 == --rollback && -n $(release_of rollback) ]]; then
+  # A run that was killed was on its way there; `previous` may already be the one that it came from.
+  version=$(release_of rollback)
+  is_complete "$version" || fail "the release $version is no longer complete in $home/releases"
+  [[ $version == "$current" ]] || previous=$version
+elif [[ $1 == --rollback ]]; then
   [[ -n $previous ]] || fail "no version before ${current:-the first} is known: there is no $home/previous"
   is_complete "$previous" || fail "the release $previous is no longer complete in $home/releases"
   version=$previous
@@ -139,8 +144,10 @@ start() {
 # settle VERSION: whatever runs another release than this one, or all of it, is restarted, one after the other.
 anew=
 [[ $1 != --restart ]] || anew=yes
+restarts=
 settle() {
   local unit instance
+  restarts=yes
   for unit in worker beat; do
     if [[ -n $anew || $(running "assistant-$unit.service") != "$1" ]]; then
       start "assistant-$unit.service"
@@ -162,13 +169,14 @@ built=
 undo() {
   whole systemctl stop assistant-api@next.service assistant-migrations@next.service
   rm --force "$home/next"
-  if [[ $version == "$current" ]]; then
+  if [[ $version == "$current" && -n $restarts ]]; then
     say "$version is the current one, and not all of it runs: see systemctl --failed, mend it and run this again"
     return
   fi
-  if [[ $(release_of current) == "$version" ]]; then
+  rm --force "$home/rollback"
+  if [[ -n $previous ]]; then point previous "$previous"; else rm --force "$home/previous"; fi
+  if [[ $version != "$current" && $(release_of current) == "$version" ]]; then
     say "taking $version away again" || exec >/dev/null 2>&1
-    if [[ -n $previous ]]; then point previous "$previous"; else rm --force "$home/previous"; fi
     if [[ -n $current ]]; then
       point current "$current"
       settle "$current" || {
@@ -191,14 +199,16 @@ undo() {
 begun=yes
 
 # Go from one version to the next
-if [[ $version != "$current" ]]; then
-  if ! is_complete "$version"; then
+if [[ $version != "$current" || -n $anew ]]; then
+  if [[ -z $anew ]] && ! is_complete "$version"; then
     say "building $version"
     built=yes
     build
   fi
   point next "$version"
-  if [[ $1 != --rollback ]]; then
+  if [[ $1 == --rollback ]]; then
+    point rollback "$version"
+  elif [[ -z $anew ]]; then
     if [[ -n $current ]]; then
       say "saving the database"
       start assistant-backup.service || {
@@ -220,6 +230,8 @@ if [[ $version != "$current" ]]; then
     }
   await "$version" assistant-api@next.service serves next "$version" || fail "$version was tried out, and does not serve"
   whole systemctl stop assistant-api@next.service
+fi
+if [[ $version != "$current" ]]; then
   [[ -z $current ]] || point previous "$current"
   point current "$version"
 fi
@@ -229,7 +241,7 @@ settle "$version" || fail "$version does not serve"
 # From here on only --rollback leads back.
 trap '' INT TERM HUP PIPE
 begun=
-rm --force "$home/next"
+rm --force "$home/next" "$home/rollback"
 systemctl --quiet enable assistant.target assistant-backup.timer
 whole systemctl start assistant.target
 for folder in "$home"/releases/*; do

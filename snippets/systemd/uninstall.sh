@@ -73,7 +73,7 @@ as_postgres() {
   runuser --user=postgres -- psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 "$@"
 }
 as_postgres --command='SET client_min_messages = warning' --command='DROP DATABASE IF EXISTS assistant WITH (FORCE)' \
-  --command='DROP ROLE IF EXISTS assistant'
+  --command='DROP DATABASE IF EXISTS assistant_before WITH (FORCE)' --command='DROP ROLE IF EXISTS assistant'
 rm --force /etc/postgresql/17/main/conf.d/assistant.conf
 rm --recursive --force /etc/assistant /var/lib/assistant-backup /var/lib/redis/broker /etc/sysusers.d/assistant.conf
 rmdir --ignore-fail-on-non-empty /etc/sysusers.d

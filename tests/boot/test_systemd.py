@@ -427,18 +427,34 @@ def test_a_second_release_changes_nothing(story: Story, serving: Machine) -> Non
 
 def test_a_restart_that_fails_leaves_the_instances_alone(story: Story, serving: Machine) -> None:
     serving.run("sed --in-place 's/^LOG_LEVEL=.*/LOG_LEVEL=loud/' /etc/assistant/service.env")
-    pids = [serving.main_pid(unit) for unit in INSTANCES]
+    pids = [serving.main_pid(unit) for unit in UNITS]
     try:
         ran = serving.release("--restart", env={"PATIENCE": "5"})
         assert ran.code == 1
-        assert "1.0.0 is the current one, and not all of it runs" in ran.said
-        assert [serving.main_pid(unit) for unit in INSTANCES] == pids
+        assert "1.0.0 does not start; its log stands above" in ran.said
+        assert ran.said.endswith("release.sh: 1.0.0 serves on; mend what is said above and run this again\n")
+        assert [serving.main_pid(unit) for unit in UNITS] == pids
         assert serving.client.get("/health/ready").status_code == 200
     finally:
         serving.run("./install.sh api.example.com")
     again = serving.release("--restart")
     assert again.code == 0, again.said
-    assert not {serving.main_pid(unit) for unit in INSTANCES} & {*pids}
+    assert not {serving.main_pid(unit) for unit in UNITS} & {*pids}
+
+
+def test_a_killed_rollback_goes_on(story: Story, serving: Machine) -> None:
+    """To where it was going, and not back to the release that it came from; killed at any point of it."""
+    ended_at(serving, "./release.sh --rollback", "instance 1: 1.1.0", "KILL", after=0.5)
+    wait_for(lambda: serving.release_of(INSTANCES[0]).endswith("/1.1.0"), "the first instance is restarted")
+    ran = serving.release("--rollback")
+    assert (ran.code, [line for _, line in ran.lines][-1]) == (0, "release.sh: 1.1.0 serves\n"), ran.said
+    # Between the two links, both of which then show where it came from.
+    serving.run("cd /opt/assistant; ln -sfn releases/1.0.0 rollback; ln -sfn releases/1.1.0 previous")
+    ran = serving.release("--rollback")
+    assert (ran.code, [line for _, line in ran.lines][-1]) == (0, "release.sh: 1.0.0 serves\n"), ran.said
+    assert {serving.release_of(unit) for unit in UNITS} == {"/opt/assistant/releases/1.0.0"}
+    links = serving.run("cd /opt/assistant; readlink current previous; ls").stdout.split()
+    assert links == ["releases/1.0.0", "releases/1.1.0", "current", "previous", "releases"]
 
 
 def test_a_reload_keeps_the_release(story: Story, serving: Machine) -> None:
@@ -479,6 +495,8 @@ def test_a_restart_of_the_machine_brings_everything_back(story: Story, serving: 
 def test_it_leaves_nothing_behind(
     request: pytest.FixtureRequest, story: Story, serving: Machine, before: list[str]
 ) -> None:
+    # As after a restore that nobody has cleaned up.
+    serving.sql("CREATE DATABASE assistant_before OWNER assistant")
     serving.until("remove-it-with-all-its-data")
     after = serving.host.run(TRACES).stdout.splitlines()
     packages = serving.host.run("dpkg-query --listfiles restic").stdout.splitlines()

@@ -180,6 +180,20 @@ def test_a_killed_instance_is_back_and_hardly_missed(
     assert len(load.result.between(died, died + 1).seen) > 20, load.result
 
 
+CACHE, BROKER = "redis-server@cache.service", "redis-server@broker.service"
+
+
+@pytest.mark.parametrize("unit", ["nginx.service", CACHE, BROKER, DATABASE])
+def test_what_it_needs_is_back_when_it_was_killed(unit: str, machine: Machine, client: Client, taken: Alarms) -> None:
+    """Whole, with all that had started it; and nobody is called for what has mended itself."""
+    before = machine.main_pid(unit)
+    machine.run(f"kill -KILL {before}")
+    wait_for(lambda: machine.main_pid(unit) not in (0, before), "it is back", 30)
+    wait_for(lambda: machine.show(unit, "ActiveState") == "active", "it is active", 30)
+    does_all_its_work(machine, client)
+    assert (taken.of(unit), taken.in_journal(unit)) == ([], [])
+
+
 def test_a_killed_process_is_replaced(machine: Machine, client: Client, loaded: tuple[Load, Client]) -> None:
     main, restarts = machine.main_pid(FIRST), machine.show(FIRST, "NRestarts")
     (before,) = children(machine, FIRST)
@@ -643,6 +657,15 @@ def test_restore_the_newest_backup(machine: Machine, client: Client) -> None:
     assert "backup.sh: saved and restored" in said
     assert backups(machine) >= 1
     machine.sql(f"DELETE FROM documents WHERE id = '{kept}'")
+
+    # Somebody changes their mind: what was put aside comes back, and nothing is put aside twice.
+    machine.operate("restore-the-newest-backup")
+    machine.wait_until_it_serves()
+    again = machine.operate("restore-the-newest-backup", check=False)
+    assert (again.returncode, again.stderr) == (1, "there is a database of before already: put it back, or drop it\n")
+    assert kept in client.find("Kept by the backup, and deleted by mistake.")
+    machine.operate("put-the-database-of-before-back")
+    machine.wait_until_it_serves()
     assert machine.sql(f"SELECT count(*) FROM documents WHERE id = '{kept}'") == "0"
     with ThreadPoolExecutor() as pool:
         # The database is left alone until the last request has ended.
