@@ -372,6 +372,54 @@ def test_what_nginx_refuses_is_taken_back(served: Page, pair: Callable[..., str]
     assert served.host.run(f"sha256sum {TLS}/*").stdout == before
 
 
+def test_a_new_pair_that_is_refused_leaves_nothing_where_nothing_was(served: Page, pair: Callable[..., str]) -> None:
+    made = pair()
+    served.host.run(f"rm --force {TLS}/tls.crt; cp /etc/nginx/nginx.conf /root/kept")
+    served.host.run("echo 'wrong on;' >>/etc/nginx/nginx.conf")
+    before = served.host.run(f"sha256sum {TLS}/*").stdout
+    try:
+        refused = deploy(served.host, made)
+    finally:
+        served.host.run("mv /root/kept /etc/nginx/nginx.conf")
+    assert refused.returncode == 1
+    assert 'unknown directive "wrong"' in refused.stderr
+    assert served.host.run(f"sha256sum {TLS}/*").stdout == before
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        f"rm {TLS}/tls.crt {TLS}/tls.key",
+        f"rm --force {TLS}/tls.key",
+        f"echo broken >{TLS}/tls.new; mv --force {TLS}/tls.new {TLS}/tls.crt",
+        f"openssl ecparam -name prime256v1 -genkey -noout -out {TLS}/tls.new; mv --force {TLS}/tls.new {TLS}/tls.key",
+    ],
+    ids=["both are missing", "the key is missing", "no certificate", "another key"],
+)
+def test_an_nginx_that_cannot_start_gets_the_pair_of_certbot(served: Page, harm: str) -> None:
+    host = served.host
+    host.run(f"systemctl stop nginx; {harm}")
+    assert host.run("systemctl start nginx", check=False).returncode
+    # A unit that was started too often would be refused for that alone.
+    host.run("systemctl reset-failed nginx")
+    served.do("hand-it-to-nginx-again")
+    takes(host, newest(host))
+    assert host.run(f"ls --almost-all {TLS}").stdout.split() == ["tls.crt", "tls.key"]
+
+
+def test_a_good_pair_stays_when_nginx_cannot_start_for_another_reason(served: Page, pair: Callable[..., str]) -> None:
+    host, made = served.host, pair()
+    host.run("systemctl stop nginx; systemd-run --quiet --unit=other python3 -m http.server 443")
+    host.run("until (exec 3<>/dev/tcp/127.0.0.1/443) 2>/dev/null; do sleep 0.05; done")
+    try:
+        refused = deploy(host, made)
+    finally:
+        host.run("systemctl stop other.service")
+    assert refused.returncode == 1
+    assert "the new pair is in its place" in refused.stderr
+    assert host.run(f"cmp {made}/fullchain.pem {TLS}/tls.crt; cmp {made}/privkey.pem {TLS}/tls.key").stdout == ""
+
+
 def test_a_hook_that_fails_at_night_raises_the_alarm(served: Page) -> None:
     """certbot itself ends with 0 then, and says nothing."""
     host = served.host

@@ -3,6 +3,7 @@
 # root may: RENEWED_LINEAGE=/etc/letsencrypt/live/assistant certificate-deploy.sh
 #
 # A pair that clients would not accept is not taken. What nginx refuses is taken back, and nginx serves on with the old one.
+# An nginx that does not run is started.
 set -euo pipefail
 umask 077
 
@@ -23,8 +24,16 @@ fail() {
 work=$(mktemp --directory "$tls/.new.XXXXXX")
 installed=
 end() {
-  # Unless it was said that nginx serves the new pair.
-  [[ -z $installed ]] || mv --force "$work/old/"* "$tls"
+  # Unless nginx has accepted the new pair.
+  if [[ -n $installed ]]; then
+    for file in tls.crt tls.key; do
+      if [[ -e $work/old/$file ]]; then
+        mv --force "$work/old/$file" "$tls"
+      else
+        rm --force "$tls/$file"
+      fi
+    done
+  fi
   rm --recursive --force "$work"
 }
 trap end EXIT
@@ -48,11 +57,14 @@ for name in $names; do
 done
 
 mkdir "$work/old"
-cp --preserve "$tls/tls.crt" "$tls/tls.key" "$work/old"
+for file in tls.crt tls.key; do
+  [[ ! -e $tls/$file ]] || cp --preserve "$tls/$file" "$work/old"
+done
 installed=yes
 mv --force "$work/tls.crt" "$work/tls.key" "$tls"
-said=$(nginx -q -t 2>&1) || fail "nginx refuses its configuration: $said; the old pair is back"
-said=$(systemctl reload nginx 2>&1) || fail "nginx can't be reloaded: $said; the old pair is back"
+said=$(nginx -q -t 2>&1) || fail "nginx refuses its configuration: $said; what was there before is back"
 installed=
+said=$(systemctl reload-or-restart nginx.service 2>&1) ||
+  fail "nginx can't be reloaded or started: $said; the new pair is in its place"
 printf 'certificate-deploy.sh: nginx takes the certificate of %s that ends on %s\n' \
   "${names//$'\n'/, }" "$(openssl x509 -in "$tls/tls.crt" -noout -enddate | cut --delimiter== --fields=2)"
