@@ -187,6 +187,7 @@ if [[ ! -e /etc/assistant/tls/tls.crt ]]; then
     -addext "subjectAltName=DNS:$host" \
     -keyout /etc/assistant/tls/tls.key -out /etc/assistant/tls/tls.crt.new 2>/dev/null
   mv /etc/assistant/tls/tls.crt.new /etc/assistant/tls/tls.crt
+  touch "$marks/nginx.service"
   say "made  /etc/assistant/tls"
 fi
 openssl x509 -in /etc/assistant/tls/tls.crt -noout -checkhost "$host" | grep --quiet 'does match' ||

@@ -53,6 +53,10 @@ TLS = "/etc/assistant/tls"
 LINEAGE = "/etc/letsencrypt/live/assistant"
 DEPLOY = "/usr/local/lib/assistant/certificate-deploy.sh"
 EXPIRES = "/usr/local/lib/assistant/certificate-expires.sh"
+INSTALL = SYSTEMD / "install.sh"
+# The parts of install.sh that make a pair where there is none, by how their headings begin.
+MAKES_A_PAIR = ("Which units read", "refresh MARK", "A certificate of a CA")
+TAKES_IT = "refresh nginx.service systemctl reload-or-restart nginx.service"
 CERTBOT = """
 certbot certonly --non-interactive --agree-tos --register-unsafely-without-email --cert-name other \
   --domain {name} --webroot --webroot-path {folder}
@@ -96,7 +100,7 @@ def inputs() -> str:
     """The digest of all that this module's result depends on."""
     here = Path(__file__)
     around = engine([here, *(here.parent / name for name in ("acme.py", "client.py", "conftest.py", "symptoms.py"))])
-    pinned = proof.digests(ROOT, [DOCKERFILE, *go.pins("pebble")])
+    pinned = proof.digests(ROOT, [INSTALL.relative_to(ROOT).as_posix(), DOCKERFILE, *go.pins("pebble")])
     found = {**files(), **around, **pinned, **image_ids([BASE])}
     parts = [part for item in sorted(found.items()) for part in item]
     return proof.digest(docker_version(), *parts, *headings(PAGE), *shown())
@@ -418,6 +422,20 @@ def test_a_good_pair_stays_when_nginx_cannot_start_for_another_reason(served: Pa
     assert refused.returncode == 1
     assert "the new pair is in its place" in refused.stderr
     assert host.run(f"cmp {made}/fullchain.pem {TLS}/tls.crt; cmp {made}/privkey.pem {TLS}/tls.key").stdout == ""
+
+
+def test_nginx_takes_a_pair_that_install_has_made(served: Page) -> None:
+    paragraphs = {step.title: step.text for step in steps(INSTALL)}
+    parts = [text for title, text in paragraphs.items() if title.startswith(MAKES_A_PAIR)]
+    assert len(parts) == len(MAKES_A_PAIR)
+    assert TAKES_IT in INSTALL.read_text(encoding="utf-8").splitlines()
+    before = serial(served.host)
+    served.host.run(f"rm {TLS}/tls.crt {TLS}/tls.key")
+    said = served.host.run("\n".join([f"host={NAME}", *parts, TAKES_IT])).stdout
+    assert f"made  {TLS}\n" in said
+    made = served.host.run(f"openssl x509 -in {TLS}/tls.crt -noout -serial").stdout
+    assert made != before
+    takes(served.host, made)
 
 
 def test_a_hook_that_fails_at_night_raises_the_alarm(served: Page) -> None:
