@@ -201,6 +201,15 @@ def test_before_it_is_a_certificate_that_nobody_else_knows(page: Page) -> None:
     assert refused.returncode == 60, refused.stderr
 
 
+def test_a_try_stores_nothing(page: Page) -> None:
+    command = page.texts["obtain-the-certificate"].rstrip()
+    before = page.host.run(f"sha256sum {TLS}/*").stdout
+    tried = page.host.run(f"{command} --dry-run")
+    assert "The dry run was successful." in tried.stdout
+    assert page.host.run(f"sha256sum {TLS}/*").stdout == before
+    assert page.host.run(f"test -e {LINEAGE}", check=False).returncode
+
+
 def test_it_is_obtained_and_served(page: Page, obtained: CompletedProcess[str]) -> None:
     assert "Successfully received certificate." in obtained.stdout
     assert f"nginx takes the certificate of {NAME}" in obtained.stdout + obtained.stderr
