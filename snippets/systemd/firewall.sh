@@ -14,9 +14,9 @@ systemd-run --unit=firewall-undo --on-active=2min --timer-property=AccuracySec=1
   nft --file nftables.conf
 
 # Keep the rules
-systemctl stop firewall-undo.timer
-install --mode 644 nftables.conf /etc/nftables.conf
-systemctl enable --now nftables.service
+systemctl stop firewall-undo.timer &&
+  install --mode 644 nftables.conf /etc/nftables.conf &&
+  systemctl enable --now nftables.service
 
 # Look at the rules
 nft list table inet firewall
@@ -29,8 +29,8 @@ systemd-run --unit=firewall-undo --on-active=2min --timer-property=AccuracySec=1
   nft --file /etc/nftables.conf.new
 
 # Keep the port open
-systemctl stop firewall-undo.timer
-mv /etc/nftables.conf.new /etc/nftables.conf
+systemctl stop firewall-undo.timer &&
+  mv /etc/nftables.conf.new /etc/nftables.conf
 
 # Close the port again
 sed --in-place '/elements/s/, 8443//' /etc/nftables.conf

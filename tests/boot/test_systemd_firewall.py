@@ -68,11 +68,14 @@ class Vm(Network):
         self.done: set[str] = set()
         self.up()
 
-    def step(self, name: str, *, check: bool = True) -> CompletedProcess[str]:
-        """Run a paragraph of the page in the folder of its files."""
+    def step(self, name: str, *, check: bool = True, pasted: bool = False) -> CompletedProcess[str]:
+        """Run a paragraph of the page in the folder of its files.
+
+        A shell that it is `pasted` into goes on after a command that fails.
+        """
         text = next(step.text for step in steps(ROOT / SCRIPT) if step.name == name)
         self.done.add(name)
-        return self.host.run(text, cwd=PLACE, check=check)
+        return self.host.run(f"set +e\n{text}" if pasted else text, cwd=PLACE, check=check)
 
     def tables(self) -> list[str]:
         return self.host.run("nft list tables").stdout.splitlines()
@@ -191,10 +194,14 @@ def test_what_nobody_confirms_is_taken_away(vm: Vm, symptom: Symptom) -> None:
     left_alone(vm, "load-the-rules-for-two-minutes")
     assert "table inet firewall" not in vm.tables()
     assert open_ports(vm, *CLOSED) == set(CLOSED)
-    late = vm.step("keep-the-rules", check=False)
-    assert late.returncode
-    symptom.is_in(late.stderr)
-    assert vm.host.run("systemctl is-enabled nftables", check=False).stdout.strip() == "disabled"
+    before = vm.host.run("sha256sum /etc/nftables.conf").stdout
+    for pasted in (False, True):
+        late = vm.step("keep-the-rules", check=False, pasted=pasted)
+        assert late.returncode
+        symptom.is_in(late.stderr)
+        assert vm.host.run("sha256sum /etc/nftables.conf").stdout == before
+        assert vm.host.run("systemctl is-enabled nftables", check=False).stdout.strip() == "disabled"
+        assert "table inet firewall" not in vm.tables()
 
 
 @pytest.mark.shows("Could not process rule: No such file or directory")
@@ -293,6 +300,9 @@ class TestNftables(Guarded):
     def test_a_port_that_nobody_confirms_is_closed_again(self, guarded: Vm) -> None:
         left_alone(guarded, "open-one-more-port-for-two-minutes")
         assert open_ports(guarded, *OPEN, ONE_MORE) == set(OPEN)
+        for pasted in (False, True):
+            assert guarded.step("keep-the-port-open", check=False, pasted=pasted).returncode
+            assert guarded.host.run("cat /etc/nftables.conf").stdout == (ROOT / RULES).read_text(encoding="utf-8")
 
     def test_one_more_port_opens_and_closes(self, guarded: Vm) -> None:
         before = guarded.rules()
