@@ -38,6 +38,6 @@ names=$(sed --quiet 's/^ *server_name \([a-z0-9.-]*[a-z]\);$/\1/p' /etc/nginx/ng
 }
 for name in $names; do
   timeout 10 openssl s_client -connect 127.0.0.1:443 -servername "$name" </dev/null 2>/dev/null |
-    judge "the certificate that nginx serves for $name" "if the file is newer: systemctl reload nginx" || code=1
+    judge "the certificate that nginx serves for $name" "if the file is newer: systemctl reload-or-restart nginx" || code=1
 done
 exit "$code"
