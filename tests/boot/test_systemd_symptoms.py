@@ -161,7 +161,7 @@ def test_a_port_that_another_program_has(machine: Machine, cursor: str, symptom:
             is_in_the_journal(machine, symptom, "nginx.service", cursor)
             assert '"python3"' in machine.run("ss --listening --tcp --processes --numeric").stdout
         finally:
-            machine.run("systemctl stop other.service nginx.service")
+            machine.run("systemctl stop other.service nginx.service; systemctl reset-failed nginx.service")
     machine.wait_until_it_serves()
 
 
