@@ -197,6 +197,8 @@ undo() {
   fi
 } >&2
 begun=yes
+# Whoever goes anywhere else has given that way back up.
+[[ $1 == --rollback ]] || rm --force "$home/rollback"
 
 # Go from one version to the next
 if [[ $version != "$current" || -n $anew ]]; then

@@ -715,7 +715,29 @@ def test_change_the_password_of_the_database(machine: Machine, client: Client) -
     assert 'password authentication failed for user "assistant"' in refused.stderr
 
 
+def test_the_passwords_of_cache_and_broker(machine: Machine, client: Client) -> None:
+    """As the page's table of credentials says: a new value, the installation, and a restart."""
+    for name in ("cache", "broker"):
+        machine.run(f"openssl rand -hex 24 >{CREDENTIALS}/{name}_password")
+    machine.operate("use-changed-settings")
+    does_all_its_work(machine, client)
+
+
 # The database is away
+
+
+def test_a_database_that_cannot_start_gives_up_and_is_told(machine: Machine, client: Client, taken: Alarms) -> None:
+    """Whoever starts it gets an answer, and one alarm tells of all tries."""
+    wrong = "/etc/postgresql/17/main/conf.d/wrong.conf"
+    machine.run(f"echo 'nonsense = 1' >{wrong}")
+    try:
+        assert machine.run(f"systemctl restart {DATABASE}", check=False, timeout=60).returncode
+        wait_for(lambda: taken.of(DATABASE) and taken.in_journal(DATABASE), "the alarm", 10)
+        assert machine.show(DATABASE, "ActiveState") == "failed"
+        assert len(taken.of(DATABASE)) == 1
+    finally:
+        machine.run(f"rm {wrong}; systemctl reset-failed {DATABASE}; systemctl start {DATABASE}")
+    does_all_its_work(machine, client)
 
 
 @pytest.fixture(scope="class")
