@@ -153,10 +153,11 @@ SQL
 for name in cache broker; do
   put "../redis/$name.conf" "/etc/redis-shared/$name.conf" 644 root:root "redis-server@$name.service"
   put "redis/$name.conf" "/etc/redis/redis-$name.conf" 640 redis:redis "redis-server@$name.service"
-  # Without a password a client may do nothing but PING.
+  # Without a password a client may do nothing but PING, as the user probe. Nobody is let in as default; but Redis reads
+  # its file as that user, and would lose what it may not do (redis/redis issue 14541).
   (
     umask 077
-    printf 'user %s\n' "default on nopass resetkeys resetchannels -@all +ping" \
+    printf 'user %s\n' "default off ~* &* +@all" "probe on nopass -@all +ping" \
       "assistant on #$(hash_of "${name}_password") ~* &* +@all -@admin -@dangerous" >"$marks/acl"
   )
   put "$marks/acl" "/etc/redis/$name.acl" 640 redis:redis "redis-server@$name.service"

@@ -292,7 +292,7 @@ def test_the_databases_can_be_asked_from_this_machine(started: Boot, secrets: Pa
             assert server.set("asked-from", "this machine", ex=60)
         with (
             redis.Redis(port=started.ports[port]) as server,
-            pytest.raises(redis.ResponseError, match="no permissions"),
+            pytest.raises(redis.AuthenticationError, match="already authenticated"),
         ):
             server.get("asked-from")
 

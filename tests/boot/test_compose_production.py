@@ -111,8 +111,9 @@ def test_secrets_differ_and_none_stands_beside_its_hash(walk: Walkthrough, boot:
     hashes = {name: sha256(value.encode()).hexdigest() for name, value in values.items()}
     assert (secrets / "api_keys").read_text() == f"operator:{hashes['api_key']}\n"
     for name in ("cache", "broker"):
-        default, assistant = (secrets / f"{name}.acl").read_text().splitlines()
-        assert default.split()[-2:] == ["-@all", "+ping"], default
+        default, probe, assistant = (secrets / f"{name}.acl").read_text().splitlines()
+        assert default.split()[1:3] == ["default", "off"]
+        assert probe.split()[-2:] == ["-@all", "+ping"], probe
         assert f"#{hashes[f'{name}_password']}" in assistant.split()
         assert "nopass" not in assistant
 
@@ -449,7 +450,7 @@ def test_no_secret_is_shown(started: Boot, passwords: list[str]) -> None:
 def test_redis_asks_for_a_login(service: str, started: Boot) -> None:
     asked = tools.run(["docker", "exec", f"{started.project}-{service}-1", "redis-cli", "-e", "KEYS", "*"])
     assert asked.returncode, asked.stdout
-    assert "NOPERM" in asked.stdout + asked.stderr
+    assert "NOAUTH" in asked.stdout + asked.stderr
 
 
 def test_migrations_ran_first(started: Boot) -> None:

@@ -650,6 +650,15 @@ def stop_and_start(boot: Boot) -> None:
     boot.compose("start", "broker")
 
 
+def test_what_is_written_together_outlives_the_broker(started: Boot) -> None:
+    """Redis reads its file as the user default, and leaves out a transaction that this user may not do."""
+    together = "for _, key in ipairs(KEYS) do redis.call('set', key, 1) end"
+    inside.redis(started, "broker", "eval", together, "2", "a", "b")
+    restart(started)
+    wait_for(lambda: started.containers("broker")[0]["State"]["Health"]["Status"] == "healthy", "the broker is back")
+    assert inside.redis(started, "broker", "del", "a", "b") == "2"
+
+
 @pytest.fixture(scope="module")
 def accepted() -> list[tuple[Job, list[str]]]:
     """The jobs that were accepted while the broker went, with their texts."""

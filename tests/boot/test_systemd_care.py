@@ -205,6 +205,14 @@ def test_what_it_needs_is_back_when_it_was_killed(unit: str, machine: Machine, c
     assert (taken.of(unit), taken.in_journal(unit)) == ([], [])
 
 
+def test_what_is_written_together_outlives_the_broker(machine: Machine) -> None:
+    """Redis reads its file as the user default, and leaves out a transaction that this user may not do."""
+    ask = f"REDISCLI_AUTH=$(<{CREDENTIALS}/broker_password) redis-cli -e --no-auth-warning --user assistant -p 6380"
+    machine.run(f"{ask} eval \"for _, key in ipairs(KEYS) do redis.call('set', key, 1) end\" 2 a b")
+    machine.run(f"systemctl restart {BROKER}")
+    assert machine.run(f"{ask} del a b").stdout == "2\n"
+
+
 def test_a_killed_process_is_replaced(machine: Machine, client: Client, loaded: tuple[Load, Client]) -> None:
     main, restarts = machine.main_pid(FIRST), machine.show(FIRST, "NRestarts")
     (before,) = children(machine, FIRST)

@@ -40,9 +40,11 @@ for name in database_password postgres_password cache_password broker_password p
   publish "$name"
 done
 
+# Nobody is let in as default; but Redis reads its file as that user, and would lose what it may not do
+# (redis/redis issue 14541).
 for name in cache broker; do
   is_there "$name.acl" "${name}_password" && continue
-  printf 'user %s\n' "default on nopass resetkeys resetchannels -@all +ping" \
+  printf 'user %s\n' "default off ~* &* +@all" "probe on nopass -@all +ping" \
     "assistant on #$(hash_of "${name}_password") ~* &* +@all -@admin -@dangerous +info" >"$work/$name.acl"
   chmod 0444 "$work/$name.acl"
   publish "$name.acl"

@@ -104,14 +104,15 @@ backup_password 999:999 0400
 api_key $EUID 0600
 USERS
 
-# Redis knows the hash of the password. Without one a client may do nothing but PING, as the health check does.
+# Redis knows the hash of the password. Who has none may be the user probe, and do nothing but PING. Nobody is let in as
+# default; but Redis reads its file as that user, and would lose what it may not do (redis/redis issue 14541).
 for name in cache broker; do
   hash=$(hash_of "${name}_password")
   if is_there "$name.acl" "#$hash "; then
     give 999:999 0400 "secrets/$name.acl"
     continue
   fi
-  printf 'user %s\n' "default on nopass resetkeys resetchannels -@all +ping" \
+  printf 'user %s\n' "default off ~* &* +@all" "probe on nopass -@all +ping" \
     "assistant on #$hash ~* &* +@all -@admin -@dangerous" >"$work/$name.acl"
   give 999:999 0400 "$work/$name.acl"
   publish "$name.acl"
