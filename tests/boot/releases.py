@@ -87,8 +87,9 @@ def release_and_leave(boot: Boot, *arguments: str, at: str) -> Ran:
     """Run `release.sh` in a terminal that is gone as soon as it shows a text, as when a connection breaks."""
     ran = Ran(time.monotonic())
     terminal, its_side = pty.openpty()
+    # Under nohup a run of tests ignores that its terminal is gone, and so would the script.
     process = subprocess.Popen(
-        [tools.find("setsid"), "--ctty", "./release.sh", *arguments],
+        [tools.find("env"), "--default-signal=HUP", "setsid", "--ctty", "./release.sh", *arguments],
         cwd=boot.folder,
         env={**os.environ, **boot.env},
         stdin=its_side,
