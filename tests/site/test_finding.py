@@ -52,7 +52,9 @@ def results(page: Page, query: str) -> list[str]:
     page.keyboard.press("Delete")
     meta = page.locator(".md-search-result__meta")
     expect(meta).to_have_text(re.compile("start searching|Initializing"))
-    page.keyboard.type(query)
+    # All at once, and then one key: typed letter by letter, what an earlier part of it finds may be read instead.
+    page.keyboard.insert_text(query)
+    page.keyboard.press("End")
     expect(meta).to_have_text(re.compile("match"))
     return page.locator(".md-search-result__item h1").all_inner_texts()
 
