@@ -13,7 +13,7 @@ export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve site test-snippets test-static test-engine test-site test-boot check bench lock lock-images format docker browser venv clean
+.PHONY: help serve site test-snippets test-static test-engine test-site test-boot test-cluster cluster check bench lock lock-images format docker browser venv clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ serve: venv ## serve the handbook with live reload (ADDRESS=127.0.0.1:8000)
 site: venv ## make the site that is published in site/: strictly, with each page as Markdown too
 	$(BIN)/handbook site
 
-test-snippets: docker browser venv ## run every level: static checks, the engine's and the service's tests, the site, boots
+test-snippets: docker browser venv ## run every level: static checks, the engine's and the service's tests, the site, boots, the cluster
 	$(PYTEST)
 
 test-static: venv ## judge the files and the pages with what needs nothing but Python
@@ -46,6 +46,12 @@ test-site: docker browser venv ## read the built site in a browser (Docker for i
 
 test-boot: docker venv ## boot the stacks and probe them (Docker); KEEP=1 leaves a stack up
 	$(PYTEST) tests/boot
+
+test-cluster: docker venv ## run the stacks of Kubernetes in a cluster of its own (Docker); its programs are built on first use
+	$(PYTEST) tests/cluster
+
+cluster: docker venv ## make a cluster of Kubernetes and keep it until Ctrl-C
+	$(BIN)/handbook cluster 30080
 
 check: venv ## run all checks of one file, and say who uses it: make check FILE=snippets/...
 	$(BIN)/handbook check $(FILE)

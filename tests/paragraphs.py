@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from handbook.catalog import Catalog
+from handbook.proof import BOOTS
 from handbook.walkthroughs import Step, steps
 
 
@@ -20,14 +21,14 @@ def not_shown(catalog: Catalog) -> list[str]:
 
 
 def not_run(catalog: Catalog) -> list[str]:
-    """Say which paragraphs of an `operate.sh` no module of `tests/boot/` has the name of, as a string."""
+    """Say which paragraphs of an `operate.sh` no module of tests that boots something has the name of, as a string."""
     named: set[object] = set()
     for file in catalog.files:
-        if file.startswith("tests/boot/") and file.endswith(".py"):
+        if file.startswith(tuple(f"{folder}/" for folder in BOOTS)) and file.endswith(".py"):
             tree = ast.parse((catalog.root / file).read_text(encoding="utf-8"))
             named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return [
-        f"{path}:{step.line}: no test runs {step.name}; run it in tests/boot/, or take it out"
+        f"{path}:{step.line}: no test runs {step.name}; run it in {' or '.join(BOOTS)}, or take it out"
         for path, step in _paragraphs(catalog, "operate.sh")
         if step.name not in named
     ]

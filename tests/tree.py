@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from handbook.findings import Finding
 
 COMPOSE = "snippets/compose/production/compose.yaml"
 MEASURED = "snippets/measured/compose-production.json"
+KUBERNETES = "snippets/kubernetes/"
 PAGE = "docs/all-settings.md"
 
 Edit = tuple[str, str, str]
@@ -49,8 +52,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         real = Catalog()
-        # One stack: what all of them share would be broken for each.
-        others = tuple(f"snippets/{name}/" for name in stacks.names(real) if name != "compose/production")
+        others = tuple(self.others(real))
         self.files = (*(file for file in real.snippets if not file.startswith(others)), PAGE)
         for file in self.files[:-1]:
             target = root / file
@@ -66,6 +68,12 @@ class Tree:
         (root / MEASURED).write_text(json.dumps({"memory": section}, indent=2), encoding="utf-8")
         self.broken: dict[str, str | None] = {}
         self.before = set(contracts.judge(self.facts()))
+
+    def others(self, real: Catalog) -> Iterator[str]:
+        """The folders that are not copied. One stack is: what all of them share would be broken for each."""
+        yield from (f"snippets/{name}/" for name in stacks.names(real) if name != "compose/production")
+        # What is rendered has a tree of its own.
+        yield KUBERNETES
 
     def facts(self) -> Facts:
         catalog = Catalog(self.root)
@@ -107,3 +115,26 @@ class Tree:
 
     def new_findings(self) -> list[Finding]:
         return sorted(set(contracts.judge(self.facts())) - self.before)
+
+
+class KubernetesTree(Tree):
+    """The same with what is rendered for Kubernetes. Only the contracts about that are asked."""
+
+    def __init__(self, root: Path) -> None:
+        # Kustomize is given the files that git knows.
+        subprocess.run(["git", "init", "--quiet", root], check=True)
+        super().__init__(root)
+        self.before = set(self.judge())
+
+    def others(self, real: Catalog) -> Iterator[str]:
+        for folder in super().others(real):
+            if not folder.startswith(KUBERNETES):
+                yield folder
+
+    def judge(self) -> list[Finding]:
+        facts = self.facts()
+        rules = (rule for name, rule in contracts.load().items() if name.startswith("kubernetes"))
+        return [finding for rule in rules for finding in rule(facts)]
+
+    def new_findings(self) -> list[Finding]:
+        return sorted(set(self.judge()) - self.before)

@@ -7,11 +7,12 @@ import os
 import shlex
 import socket
 import sys
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from handbook import bench, copies, environment, stacks
+from handbook import bench, cluster, copies, environment, stacks
 from handbook.catalog import ROOT, Catalog, Reference, kind_of
 from handbook.checks import load, ready
 from handbook.findings import Finding, HandbookError
@@ -128,6 +129,16 @@ def site(folder: str) -> None:
     print(f"{count} pages, each as HTML and as Markdown: {folder}")
 
 
+def keep_cluster(ports: list[int]) -> None:
+    """Make a cluster, say how to reach it, and keep it until Ctrl-C. Raises HandbookError when it does not come up."""
+    with cluster.Cluster(ports) as made:
+        print(f"Kubernetes {cluster.version()} is up after {made.seconds:.0f} s; in another terminal:")
+        print(*(f"export {name}={shlex.quote(value)}" for name, value in made.env.items()), sep="\n")
+        print(*(f"# port {port} of its nodes is 127.0.0.1:{free}" for port, free in made.ports.items()), sep="\n")
+        print("Ctrl-C removes it.", flush=True)
+        threading.Event().wait()
+
+
 def copy(name: str, folder: str) -> None:
     """Copy a stack and say where to go on. Raises HandbookError when that can't be done."""
     count = copies.copy(Catalog(), name, Path(folder))
@@ -152,6 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("site", help="make the site that is published, with its pages as Markdown too")
     command.add_argument("folder", nargs="?", default=str(ROOT / "site"), metavar="FOLDER", help="site/ if not given")
     command.set_defaults(call=lambda options: site(options.folder))
+    command = commands.add_parser("cluster", help="make a cluster of Kubernetes and keep it until Ctrl-C")
+    command.add_argument("ports", nargs="*", type=int, metavar="PORT", help="of a node, to be reached on 127.0.0.1")
+    command.set_defaults(call=lambda options: keep_cluster(options.ports))
     command = commands.add_parser("bench", help="measure how long each level takes, and what stacks need and do")
     command.add_argument("names", nargs="*", metavar="NAME", help="levels, memory, or a module of tests/bench")
     command.set_defaults(call=lambda options: bench.measure(options.names))

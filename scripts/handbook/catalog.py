@@ -128,6 +128,17 @@ KINDS = (
         limits="No GitLab runner here: its schema is checked. Its command is the one that .ci/run runs.",
     ),
     Kind("support", ("snippets/versions/support.yaml",), "yaml", ("yamllint", "support"), "yaml"),
+    Kind("kustomization", ("snippets/*/kustomization.yaml",), "yaml", ("yamllint", "kustomize"), "yaml"),
+    Kind(
+        "kind-cluster",
+        ("snippets/kubernetes/*/kind.yaml",),
+        "yaml",
+        ("yamllint",),
+        "yaml",
+        limits="kind starts nodes from an image of a registry, which is not asked here: it is only read as YAML.",
+    ),
+    Kind("patch", ("snippets/kubernetes/*.patch.yaml",), "yaml", ("yamllint",), "yaml"),
+    Kind("kubernetes", ("snippets/kubernetes/*.yaml",), "yaml", ("yamllint", "kubeconform"), "yaml"),
     Kind("yaml", ("*.yaml", "*.yml"), "yaml", ("yamllint",), "yaml"),
     Kind("markdown", ("*.md",), "headed", ("spelling", "links"), "markdown"),
 )

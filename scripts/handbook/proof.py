@@ -89,7 +89,7 @@ class Record:
 # Subjects are paths of the repository, or stacks: folders below `snippets/`.
 _PLACES = ("", "snippets")
 
-BOOTS = "tests/boot"
+BOOTS = ("tests/boot", "tests/cluster")
 """Where the modules of tests are that boot a stack: `test_compose_production.py`, `test_compose_production_work.py`."""
 
 
@@ -181,8 +181,9 @@ def modules(root: Path, stack: str) -> tuple[str, ...]:
     """The modules of tests that boot a stack, as paths: they are named after its folder, with more words behind it."""
     longer = [f"{_slug(name)}_" for name in walked(root) if _slug(name).startswith(f"{_slug(stack)}_")]
     return tuple(
-        f"{BOOTS}/{path.name}"
-        for path in sorted((root / BOOTS).glob(f"test_{_slug(stack)}*.py"))
+        f"{folder}/{path.name}"
+        for folder in BOOTS
+        for path in sorted((root / folder).glob(f"test_{_slug(stack)}*.py"))
         if f"{path.stem}_".startswith(f"test_{_slug(stack)}_")
         and not any(f"{path.stem}_".startswith(f"test_{other}") for other in longer)
     )

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import dockerfile
 import yaml
 
-from handbook import images
+from handbook import images, kustomize
 from handbook.catalog import ROOT, Catalog
 from handbook.facts import Fact, below, compose, hosts, shell
 from handbook.facts.quantities import Port
@@ -306,7 +306,25 @@ class UnitStack(Stack):
         return hosts.needs(self.catalog.root, self.folder, self.catalog.snippets)
 
 
-KINDS: tuple[type[Stack], ...] = (ComposeStack, UnitStack)
+class ClusterStack(Stack):
+    """A stack that a cluster of Kubernetes runs: beside its kustomization is how to make a cluster for it."""
+
+    MARK = "kind.yaml"
+
+    @cached_property
+    def needs(self) -> list[Fact[str]]:
+        """The kustomizations that it is made of, what they read, and the folders that its scripts name."""
+        root, snippets = self.catalog.root, self.catalog.snippets
+        scripts = (f for f in snippets if os.path.dirname(f) == self.folder and f.endswith(".sh"))
+        named = [fact for script in scripts for fact in shell.beside(root, script)]
+        built = [fact.value for fact in named if f"{fact.value}/{kustomize.FILE}" in snippets]
+        read = {
+            file for folder in (self.folder, *built) for file in kustomize.closure(root, f"{folder}/{kustomize.FILE}")
+        }
+        return [*named, *(Fact(file, f"{self.folder}/{kustomize.FILE}", 1) for file in sorted(read))]
+
+
+KINDS: tuple[type[Stack], ...] = (ComposeStack, UnitStack, ClusterStack)
 
 
 def engine(also: Iterable[Path] = ()) -> dict[str, str]:

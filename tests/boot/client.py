@@ -39,6 +39,11 @@ class Client:
     def _plain(self) -> httpx.Client:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.http}", trust_env=False, timeout=10)
 
+    def connect(self) -> httpx.AsyncClient:
+        """Return what sends many requests beside one another, each over a kept connection, to the secure port."""
+        address = f"https://127.0.0.1:{self.https}"
+        return httpx.AsyncClient(base_url=address, verify=self.trust, trust_env=False, timeout=45)
+
     def request(
         self,
         method: str,

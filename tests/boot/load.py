@@ -13,24 +13,25 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from handbook import tools
 from handbook.stacks import Boot
 
-from .client import Client
-
 # For each kind of request: how many clients send it, and how many seconds each of them waits from one to the next.
 PACE = {"version": (8, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (4, 1.0)}
 # A stream lasts this many tenths of a second; see the provider's `drip`.
 DROPS = 150
 _ATTEMPTS = 3
+# A server that stops closes the connection at the end of an answer that began before. Who sends the next request in the
+# same moment can't know it and has to send it again: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1.
+_BREATH = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,33 @@ def add_clients(boot: Boot, many: int) -> list[str]:
     return keys
 
 
+class Asked(Protocol):
+    """What is asked: a name, and how to reach it."""
+
+    @property
+    def host(self) -> str: ...
+
+    def connect(self) -> httpx.AsyncClient: ...
+
+
 class Load:
     """The load of clients with these API keys while a `with` block runs, for `longest` seconds at most.
 
-    `drops` is how long a stream lasts, in tenths of a second.
+    `drops` is how long a stream lasts, in tenths of a second; `pace` takes the place of PACE.
     """
 
-    def __init__(self, client: Client, keys: Sequence[str], longest: float = 600, *, drops: int = DROPS) -> None:
+    def __init__(
+        self,
+        client: Asked,
+        keys: Sequence[str],
+        longest: float = 600,
+        *,
+        drops: int = DROPS,
+        pace: Mapping[str, tuple[int, float]] = PACE,
+    ) -> None:
         self.result = Result()
         self._drops = drops
+        self._pace = pace
         self._longest = longest
         self.name = uuid.uuid4().hex
         self._client = client
@@ -124,10 +143,10 @@ class Load:
     async def _run(self) -> None:
         requests = {"version": self._version, "search": self._search, "store": self._store, "stream": self._stream}
         # Streams begin one after another, so that at any moment some are in their middle.
-        apart = {"stream": self._drops / 10 / PACE["stream"][0]}
+        apart = {"stream": self._drops / 10 / self._pace["stream"][0]}
         clients = (
             self._one_client(requests[kind], pause, number * apart.get(kind, 0.0))
-            for kind, (many, pause) in PACE.items()
+            for kind, (many, pause) in self._pace.items()
             for number in range(many)
         )
         await asyncio.gather(*clients)
@@ -138,14 +157,11 @@ class Load:
         """Send one request after the other over one kept connection, until the load ends; begin `after` seconds."""
         await asyncio.sleep(after)
         deadline = time.monotonic() + self._longest
-        address = f"https://127.0.0.1:{self._client.https}"
-        async with httpx.AsyncClient(
-            base_url=address, verify=self._client.trust, trust_env=False, timeout=45
-        ) as client:
+        async with self._client.connect() as client:
             while not self._ends.is_set() and time.monotonic() < deadline:
                 next_one = time.monotonic() + pause
                 await request(client)
-                await asyncio.sleep(max(0.0, next_one - time.monotonic()))
+                await asyncio.sleep(max(_BREATH, next_one - time.monotonic()))
 
     async def _version(self, client: httpx.AsyncClient) -> None:
         await self._send("version", client, "GET", "/version")

@@ -43,7 +43,7 @@ def test_every_paragraph_of_operate_is_run(root: Path) -> None:
     write(root, "tests/boot/test_a.py", 'operate("add-one")  # and "take-one-away"\n')
     write(root, "tests/engine/test_a.py", 'operate("take-one-away")\n')
     assert not_run(Catalog(root)) == [
-        "snippets/a/operate.sh:7: no test runs take-one-away; run it in tests/boot/, or take it out"
+        "snippets/a/operate.sh:7: no test runs take-one-away; run it in tests/boot or tests/cluster, or take it out"
     ]
     write(root, "tests/boot/helper.py", 'NAMES = ("take-one-away",)\n')
     assert not_run(Catalog(root)) == []

@@ -83,6 +83,17 @@ spec:
 - a plain list
 """
 
+POD = """\
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+    - name: api
+      image: api:1
+"""
+
 JSON = '{\n\t"services": {\n\t\t"api": {\n\t\t\t"port": 8000\n\t\t},\n\t\t"list": [1, 2]\n\t}\n}\n'
 
 NGINX = """\
@@ -364,6 +375,9 @@ CASES = [
     ("yaml", MANIFESTS, "Deployment/assistant.spec.replicas", 7, 7),
     ("yaml", MANIFESTS, "Service/assistant", 9, 13),
     ("yaml", MANIFESTS, "2.0", 15, 15),
+    ("yaml", POD, "Pod/api", 2, 8),
+    ("yaml", POD, "Pod/api.spec.containers.api.image", 8, 8),
+    ("yaml", POD, "spec.containers.api.image", 8, 8),
     ("yaml", "text: >-\n  a\n  b", "text", 1, 3),
     ("yaml", "text: |+\n  a\n\nnext: 1\n", "text", 1, 2),
     ("yaml", "a:\n- b\n# c\n- d\n", "a", 1, 4),

@@ -382,6 +382,7 @@ def test_what_a_script_may_not_take_from_beside_its_stack(host: Path, line: str,
 def test_only_a_stack_of_compose_has_a_compose_file(host: Path) -> None:
     with pytest.raises(HandbookError, match=r"no stack 'host' of Compose: .*/compose.yaml; there is: compose/small$"):
         _ = ComposeStack("host", Catalog(host)).services
-    message = r"no stack 'hots': git knows no .*/compose.yaml and no .*/units/\*.target; there is: compose/small, host$"
+    marks = r".*/compose.yaml and no .*/units/\*.target and no .*/kind.yaml"
+    message = rf"no stack 'hots': git knows no {marks}; there is: compose/small, host$"
     with pytest.raises(HandbookError, match=message):
         find("hots", Catalog(host))

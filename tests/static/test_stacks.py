@@ -3,7 +3,7 @@
 import re
 
 from handbook.catalog import Catalog
-from handbook.proof import modules
+from handbook.proof import BOOTS, modules
 from handbook.site import downloads
 from handbook.stacks import find, names
 from tests.paragraphs import not_run, not_shown
@@ -14,8 +14,9 @@ def test_the_stacks_of_this_handbook_have_a_walkthrough_and_a_test() -> None:
     for name in names(catalog):
         assert f"snippets/{name}/walkthrough.sh" in catalog.files, f"{name}: no walkthrough.sh in its folder"
         tests = modules(catalog.root, name)
-        story = f"tests/boot/test_{name.replace('/', '_').replace('-', '_')}.py"
-        assert tests[:1] == (story,), f"{name}: no {story} boots it"
+        story = f"test_{name.replace('/', '_').replace('-', '_')}.py"
+        assert tests, f"{name}: no {story} in {' or '.join(BOOTS)} boots it"
+        assert tests[0].rpartition("/")[2] == story, f"{name}: no {story} tells its story before {tests[0]}"
         for test in tests:
             text = (catalog.root / test).read_text(encoding="utf-8")
             assert f'STACK = "{name}"' in text, f"{test}: by its name it boots {name}; write STACK = ..., or rename it"

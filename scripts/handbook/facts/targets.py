@@ -16,6 +16,7 @@ from handbook.facts import (
     compose,
     dockerfiles,
     hosts,
+    kubernetes,
     measured,
     nginx,
     postgres,
@@ -33,6 +34,7 @@ from handbook.facts.redis import Redis
 from handbook.facts.systemd import Unit
 from handbook.facts.workload import Mount, Workload
 from handbook.findings import HandbookError
+from handbook.go import pins
 from handbook.measured import path as measured_path
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -58,9 +60,29 @@ def read(catalog: Catalog) -> Facts:
                 deployment, used = assemble(catalog.root, path, catalog.snippets)
                 facts.used |= used
                 facts.deployments += [deployment] if deployment else []
+    facts.overlays = _overlays(catalog, facts)
     if not facts.deployments:
         raise HandbookError("snippets: no file deploys the service, so there is nothing to compare")
     return facts
+
+
+def _overlays(catalog: Catalog, facts: Facts) -> list[kubernetes.Overlay]:
+    """Read what would be applied to Kubernetes, each overlay beside what the other targets say of the same images."""
+    found = [
+        kubernetes.read(catalog.root, f, catalog.snippets) for f in kubernetes.overlays(catalog.root, catalog.snippets)
+    ]
+    for overlay in found:
+        for deployment in facts.deployments:
+            for service in deployment.services:
+                if image := service.workload.image:
+                    overlay.codes.setdefault(kubernetes.image_name(image.value), service.code)
+            if any(workload.image for workload in deployment.workloads):
+                overlay.others += deployment.workloads
+                overlay.peaks |= deployment.measured or {}
+        facts.used |= overlay.files
+    if found:
+        facts.used |= {"scripts/handbook/kustomize.py", *pins("kustomize")} & facts.files
+    return found
 
 
 def of_compose(root: Path, path: str, files: Sequence[str]) -> tuple[Deployment | None, set[str]]:

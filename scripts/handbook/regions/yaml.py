@@ -2,9 +2,10 @@
 
 An item of a list is addressed by its index, `steps.0`, and by its `name` or `id` where it has one that no other item
 has. In a file of several documents the path starts with the document's index or, for a Kubernetes object, with
-`Kind/name`. A region ends with the last line of its value: what follows (a blank line, the comment of the next key) is
-not part of it, wherever the parser puts the end mark. What a mapping merges in (`<<: *common`), and what an alias
-stands for, is addressed through it and lies where its anchor is.
+`Kind/name`: `Deployment/api.spec.replicas`. Where the object is alone in its file, that may be left out. A region ends
+with the last line of its value: what follows (a blank line, the comment of the next key) is not part of it, wherever
+the parser puts the end mark. What a mapping merges in (`<<: *common`), and what an alias stands for, is addressed
+through it and lies where its anchor is.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def entries(text: str) -> list[Entry]:
     except yaml.YAMLError as error:
         raise Unreadable(str(error), 0) from None
     if len(documents) == 1:
-        return _children(documents[0], lines)
+        # A file that holds one object alone is addressed like one that holds several, and without its name.
+        whole = _document(0, documents[0], lines)
+        named = [Entry(whole.names[1:], whole.region, whole.children)] if whole.names[1:] else []
+        return [*whole.children, *named]
     return [_document(index, node, lines) for index, node in enumerate(documents)]
 
 

@@ -1,0 +1,76 @@
+"""The cluster that the tests share, a reader of the page in it, and the page's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from handbook.catalog import ROOT
+from handbook.cluster import Cluster, version
+from handbook.findings import HandbookError
+from handbook.proof import modules
+from handbook.pytest_plugin import RESULTS, module_name
+from handbook.walkthroughs import Walkthrough
+
+from .reader import PORT, STACK, Reader, reading
+
+CLUSTER = pytest.StashKey[Cluster]()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster of two nodes that are ready. One for all modules: each leaves it as it was."""
+    with Cluster(ports=[PORT]) as made:
+        request.config.stash[CLUSTER] = made
+        yield made
+        del request.config.stash[CLUSTER]
+
+
+@pytest.fixture(scope="module")
+def reader(cluster: Cluster) -> Iterator[Reader]:
+    with reading(cluster) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def walk(request: pytest.FixtureRequest, reader: Reader) -> Iterator[Walkthrough]:
+    """The page's steps, which tests run one by one: `walk.until("start-it")`."""
+    with reader.walk() as walkthrough:
+        yield walkthrough
+        # One module tells the whole story; others stop where they have what they need.
+        name = module_name(request.node.nodeid)
+        left = [step.name for step in walkthrough.steps if step.name not in walkthrough.results]
+        results = request.config.stash[RESULTS]
+        whole = name == modules(ROOT, STACK)[0] and results.ran_whole(results.modules[name])
+        assert not (left and whole and not request.session.testsfailed), f"no test ran {', '.join(left)}"
+
+
+@pytest.fixture(scope="module")
+def started(reader: Reader, walk: Walkthrough, boots: Any) -> Reader:
+    """The service as the page starts it; says in the proof what ran."""
+    found = reader.pull()
+    walk.until("start-it")
+    boots(
+        STACK,
+        tool=f"Kubernetes {version()}",
+        seconds=walk.results["start-it"].seconds,
+        digest=reader.stack.digest(),
+        files=reader.files,
+        images={image.name: str(image) for image in found.values()},
+    )
+    return reader
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Say of a failure how the cluster was."""
+    report: pytest.TestReport = yield
+    made = item.config.stash.get(CLUSTER, None)
+    if report.failed and made:
+        try:
+            report.sections.append(("the cluster", made.report()))
+        except HandbookError as error:
+            report.sections.append(("the cluster", str(error)))
+    return report

@@ -1,0 +1,312 @@
+"""What the API server takes of the overlays, and what the namespace and the policy of the folder refuse.
+
+No pod of them runs: the nodes take no new ones as long as the overlays are in the cluster.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handbook import cluster as clusters
+from handbook import go, kustomize
+from handbook.catalog import ROOT
+from handbook.cluster import NODES, Cluster
+from handbook.proof import digest, digests
+from handbook.stacks import engine
+from tests.boot.client import wait_for
+
+from . import objects
+from .objects import FOLDER, Edit, Object, edited, find, give, pod, rendered, workload
+
+NAMESPACE = "assistant"
+OVERLAYS = ("try-out", "production", "internal-ca", "ingress")
+KINDS = ("Deployment", "StatefulSet", "Job", "Pod")
+PLACES = ("containers", "initContainers")
+APPLY = ("--server-side", "--validate=strict")
+TRY = ("--dry-run=server", "--validate=strict", f"--namespace={NAMESPACE}")
+
+
+def inputs() -> str:
+    """The digest of all that this module's result depends on."""
+    return digest(*(part for item in sorted(_inputs().items()) for part in item))
+
+
+def _inputs() -> dict[str, str]:
+    folders = (f"{FOLDER}/{name}/{kustomize.FILE}" for name in (*OVERLAYS, "policy"))
+    read = {file for folder in folders for file in kustomize.closure(ROOT, folder)}
+    tests = (Path(__file__), Path(objects.__file__), *(ROOT / "tests" / name for name in ("boot/client.py",)))
+    also = (*tests, ROOT / "tests" / "cluster" / "conftest.py")
+    pins = (*go.pins("schemas"), *kustomize.pins())
+    return {**engine(also), **clusters.inputs(), **digests(ROOT, sorted({*read, *pins}))}
+
+
+@pytest.fixture(scope="module")
+def production() -> list[Object]:
+    return rendered("production")
+
+
+@pytest.fixture(scope="module")
+def template(production: list[Object]) -> Object:
+    """What the pods of the API are made from; with a container that runs before the API, as others may have."""
+    made: Object = find(production, "Deployment", "api")["spec"]["template"]
+    first = {key: made["spec"]["containers"][0][key] for key in ("image", "resources", "securityContext")}
+    made["spec"]["initContainers"] = [{"name": "first", **copy.deepcopy(first)}]
+    return made
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, production: list[Object]) -> Iterator[Cluster]:
+    """The cluster with the namespace as the files make it, and the accounts that pods in it name."""
+    made = [each for each in production if each["kind"] in ("Namespace", "ServiceAccount")]
+    try:
+        applied(cluster, made)
+        yield cluster
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=100s")
+
+
+@pytest.fixture(scope="class")
+def policy(namespace: Cluster, template: Object) -> Iterator[Cluster]:
+    """The cluster with the policy, once it is in force."""
+    made = rendered("policy")
+    bad = edited(workload("Pod", template), image("assistant:latest"))
+    try:
+        applied(namespace, made)
+        wait_for(lambda: give(namespace, "create", [bad], *TRY).returncode != 0, "the policy is in force")
+        yield namespace
+    finally:
+        give(namespace, "delete", made, "--ignore-not-found")
+
+
+@pytest.fixture(scope="class")
+def installed(namespace: Cluster) -> Iterator[Cluster]:
+    """The cluster with the kinds of the overlays that other projects add."""
+    made = objects.definitions(each for overlay in OVERLAYS for each in rendered(overlay))
+    names = [f"customresourcedefinition/{each['metadata']['name']}" for each in made]
+    try:
+        applied(namespace, made)
+        namespace.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        yield namespace
+    finally:
+        namespace.kubectl("delete", "--ignore-not-found", *names)
+
+
+@pytest.fixture(scope="class")
+def quiet(cluster: Cluster) -> Iterator[None]:
+    """Nodes that take no new pods."""
+    try:
+        cluster.kubectl("cordon", *NODES)
+        yield
+    finally:
+        cluster.kubectl("uncordon", *NODES)
+
+
+def applied(cluster: Cluster, made: list[Object]) -> None:
+    """Give the cluster objects. AssertionError when it does not take one, or remarks something."""
+    result = give(cluster, "apply", made, *APPLY)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    assert len(result.stdout.splitlines()) == len(made)
+
+
+def image(name: str, place: str = "containers") -> Edit:
+    return lambda made: pod(made)[place][0].update(image=name)
+
+
+def drop(path: str) -> Edit:
+    """Take one field out of a pod: the part of the path is a key, or a place in a list."""
+    *parents, last = path.split("/")
+
+    def edit(made: Object) -> None:
+        value: Any = pod(made)
+        for key in parents:
+            value = value[int(key) if key.isdigit() else key]
+        del value[last]
+
+    return edit
+
+
+INSECURE: dict[str, tuple[Edit, str]] = {
+    "perhaps root": (drop("securityContext/runAsNonRoot"), "runAsNonRoot != true"),
+    "root": (lambda made: pod(made)["securityContext"].update(runAsUser=0), "runAsUser=0"),
+    "no seccomp": (drop("securityContext/seccompProfile"), "seccompProfile"),
+    "escalation": (drop("containers/0/securityContext/allowPrivilegeEscalation"), "allowPrivilegeEscalation != false"),
+    "keeps capabilities": (drop("containers/0/securityContext/capabilities"), "unrestricted capabilities"),
+    "keeps them in a first container": (
+        drop("initContainers/0/securityContext/capabilities"),
+        "unrestricted capabilities",
+    ),
+    "adds a capability": (
+        lambda made: pod(made)["containers"][0]["securityContext"]["capabilities"].update(add=["NET_ADMIN"]),
+        "unrestricted capabilities",
+    ),
+    "the node's files": (
+        lambda made: pod(made)["volumes"].append({"name": "node", "hostPath": {"path": "/etc"}}),
+        "restricted volume types",
+    ),
+    "the node's network": (lambda made: pod(made).update(hostNetwork=True), "host namespaces"),
+    "the node's processes": (
+        lambda made: pod(made).update(hostPID=True, shareProcessNamespace=False),
+        "host namespaces",
+    ),
+}
+
+
+class TestPodSecurity:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+
+    def test_the_pod_of_the_api_is_taken(self, namespace: Cluster, template: Object) -> None:
+        result = give(namespace, "create", [workload("Pod", template)], *TRY)
+        assert (result.returncode, result.stderr) == (0, "")
+
+    @pytest.mark.parametrize("fault", INSECURE)
+    def test_a_pod_that_could_do_more_is_refused(self, namespace: Cluster, template: Object, fault: str) -> None:
+        edit, why = INSECURE[fault]
+        result = give(namespace, "create", [edited(workload("Pod", template), edit)], *TRY)
+        assert result.returncode == 1
+        assert 'violates PodSecurity "restricted' in result.stderr
+        assert why in result.stderr
+
+    @pytest.mark.negative
+    def test_it_is_the_label_that_refuses(self, namespace: Cluster, template: Object) -> None:
+        label = "pod-security.kubernetes.io/enforce"
+        bad = [edited(workload("Pod", template), edit) for edit, _ in INSECURE.values()]
+        for number, each in enumerate(bad):
+            each["metadata"]["name"] = f"probe-{number}"
+        namespace.kubectl("label", "namespace", NAMESPACE, f"{label}-")
+        try:
+            wait_for(lambda: give(namespace, "create", bad, *TRY).returncode == 0, "bad pods are taken", 10)
+        finally:
+            namespace.kubectl("label", "namespace", NAMESPACE, f"{label}=restricted")
+
+
+UNPINNED = "the image needs a tag other than latest"
+UNLIMITED = "resources.limits.memory is missing"
+UNREQUESTED = "resources.requests needs cpu and memory"
+# In place of PLACE: where the container stands.
+CARELESS: dict[str, tuple[str, str]] = {
+    "the tag latest": ("registry.example.com/assistant:latest", UNPINNED),
+    "no tag": ("registry.example.com/assistant", UNPINNED),
+    "a port and no tag": ("registry.example.com:5000/assistant", UNPINNED),
+    "no limit of memory": ("resources/limits/memory", UNLIMITED),
+    "no limits": ("resources/limits", UNLIMITED),
+    "no request of CPU": ("resources/requests/cpu", UNREQUESTED),
+    "no requests": ("resources/requests", UNREQUESTED),
+}
+
+
+def careless(fault: str, place: str) -> Edit:
+    what, why = CARELESS[fault]
+    return image(what, place) if why == UNPINNED else drop(f"{place}/0/{what}")
+
+
+class TestPolicy:
+    def test_these_are_the_kinds_that_it_covers(self) -> None:
+        rules = find(rendered("policy"), "ValidatingAdmissionPolicy", "workloads")["spec"]["matchConstraints"]
+        covered = {name for rule in rules["resourceRules"] for name in rule["resources"]}
+        assert covered == {f"{kind.lower()}s" for kind in KINDS}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_is_as_it_should_be_is_taken(self, policy: Cluster, template: Object, kind: str) -> None:
+        for name in ("a:1.0.0", f"a@sha256:{'0' * 64}", "registry.example.com:5000/a:1.0.0"):
+            result = give(policy, "create", [edited(workload(kind, template), image(name))], *TRY)
+            assert (result.returncode, result.stderr) == (0, ""), name
+
+    @pytest.mark.parametrize("fault", CARELESS)
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_it_refuses(self, policy: Cluster, template: Object, kind: str, place: str, fault: str) -> None:
+        made = edited(workload(kind, template), careless(fault, place))
+        result = give(policy, "create", [made], *TRY)
+        assert result.returncode == 1
+        name = pod(made)[place][0]["name"]
+        assert "ValidatingAdmissionPolicy 'workloads' with binding 'workloads' denied request" in result.stderr
+        assert CARELESS[fault][1] in result.stderr
+        assert result.stderr.rstrip().endswith(f": {name}")
+
+    @pytest.mark.negative
+    def test_it_is_the_binding_that_refuses(self, policy: Cluster, template: Object) -> None:
+        """It goes last: the policy binds nobody after it."""
+        policy.kubectl("delete", "validatingadmissionpolicybinding", "workloads")
+        for fault in CARELESS:
+            bad = [edited(workload(kind, template), careless(fault, place)) for kind in KINDS for place in PLACES]
+            for number, each in enumerate(bad):
+                each["metadata"]["name"] = f"probe-{number}"
+            wait_for(lambda bad=bad: give(policy, "create", bad, *TRY).returncode == 0, f"{fault} is taken", 10)
+
+
+@pytest.mark.usefixtures("quiet")
+class TestOverlays:
+    @pytest.mark.parametrize("overlay", OVERLAYS)
+    def test_every_object_is_taken_without_a_remark(self, installed: Cluster, policy: Cluster, overlay: str) -> None:
+        """And the pods that they want are made: neither the namespace nor the policy refuses them."""
+        made = rendered(overlay)
+        try:
+            applied(installed, made)
+            wanted = {
+                each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+                for each in made
+                if each["kind"] in KINDS
+            }
+            assert {"api", "worker", "beat", "migrations"} <= wanted
+            wait_for(lambda: wanted <= components(installed), f"pods of {', '.join(sorted(wanted))}", 30)
+        finally:
+            inside = [each for each in made if each["kind"] != "Namespace"]
+            give(installed, "delete", inside, "--ignore-not-found", "--wait=false")
+            wait_for(lambda: not components(installed), "its pods are gone", 30)
+
+    @pytest.mark.negative
+    @pytest.mark.parametrize(
+        ("kind", "edit", "field"),
+        [
+            ("Deployment", lambda made: made["spec"].update(replica=2), "replica"),
+            ("HTTPRoute", lambda made: made["spec"]["rules"][0].update(match=[]), "match"),
+            ("Certificate", lambda made: made["spec"].update(secret="api-tls"), "secret"),
+            ("SecretStore", lambda made: made["spec"].update(providers={}), "providers"),
+            ("ServiceMonitor", lambda made: made["spec"]["endpoints"][0].update(ports="http"), "ports"),
+            ("ScaledObject", lambda made: made["spec"].update(maxReplicas=2), "maxReplicas"),
+        ],
+    )
+    def test_a_field_that_is_not_there_is_refused(self, installed: Cluster, kind: str, edit: Edit, field: str) -> None:
+        good = next(each for each in rendered("production") if each["kind"] == kind)
+        taken = give(installed, "apply", [good], *APPLY, "--dry-run=server")
+        assert (taken.returncode, taken.stderr) == (0, "")
+        refused = give(installed, "apply", [edited(good, edit)], *APPLY, "--dry-run=server")
+        assert refused.returncode == 1
+        assert "not declared in schema" in refused.stderr or "unknown field" in refused.stderr
+        assert f".{field}" in refused.stderr
+
+    @pytest.mark.negative
+    def test_a_remark_is_seen(self, installed: Cluster) -> None:
+        deployment = find(rendered("production"), "Deployment", "api")
+        made = edited(deployment, drop("securityContext/runAsNonRoot"))
+        with pytest.raises(AssertionError, match="would violate PodSecurity"):
+            applied(installed, [made])
+        give(installed, "delete", [made])
+
+
+def components(cluster: Cluster) -> set[str]:
+    """The components that there is a pod of."""
+    found = cluster.get("pods", f"--namespace={NAMESPACE}")["items"]
+    return {each["metadata"].get("labels", {}).get("app.kubernetes.io/component", "") for each in found}
+
+
+def test_what_the_digest_is_made_of() -> None:
+    """A file of an overlay and of what it is built upon, of the policy, of the cluster, the pins, and these tests."""
+    names = _inputs()
+    for name in (
+        f"{FOLDER}/ingress/ingress.yaml",
+        f"{FOLDER}/base/api.yaml",
+        f"{FOLDER}/policy/workloads.yaml",
+        "tools/cluster/go.mod",
+        "tools/schemas/go.sum",
+        "tests/cluster/objects.py",
+        "tests/cluster/conftest.py",
+        "scripts/handbook/schemas.py",
+    ):
+        assert name in names
+    assert Path(__file__).relative_to(ROOT).as_posix() in names

@@ -1,0 +1,231 @@
+"""What is done to the service in a cluster while people use it, and the rest of what an operator does with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handbook.walkthroughs import Walkthrough
+from tests.boot.client import wait_for
+from tests.boot.load import Load, Result, new_clients, stored_texts
+from tests.boot.releases import changed, version_file
+
+from . import reader as readers
+from .reader import NAMESPACE, Door, Reader
+
+STACK = "kubernetes/try-out"
+# All that happens under load is one fixture.
+pytestmark = pytest.mark.timeout(900)
+
+CLIENTS = 3
+REQUESTS = 10_000
+# More at a time than elsewhere: so many requests are to come while a node is drained, which takes less than a minute.
+PACE = {"version": (20, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (4, 1.0)}
+PARTS = ("release", "rollback", "drain")
+
+
+def inputs() -> str:
+    """The digest of all that this module's result depends on."""
+    return readers.inputs(__file__)
+
+
+@dataclass
+class Story:
+    """What was done under load: when each part began and ended, and how everything was after it."""
+
+    load: Load
+    ran: dict[str, tuple[float, float]] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    version: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, list[str]] = field(default_factory=dict)
+
+    def during(self, name: str) -> Result:
+        """What the load saw of one part."""
+        return self.load.result.between(*self.ran[name])
+
+
+@pytest.fixture(scope="module")
+def keys(reader: Reader, walk: Walkthrough) -> list[str]:
+    """API keys of clients, made before the service starts."""
+    walk.until("prepare")
+    made, lines = new_clients(CLIENTS)
+    with (reader.folder / "secrets" / "api_keys").open("a") as file:
+        file.write(lines)
+    return made
+
+
+@pytest.fixture(scope="module")
+def serving(keys: list[str], started: Reader, walk: Walkthrough) -> Reader:
+    """The service with both of its pods, and the image of a version that it can be replaced by."""
+    walk.until("import-documents-in-the-background")
+    wait_for(lambda: len(ready(started)) == 2, "two pods of the API")
+    with changed(started.folder / "../../service", version_file("1.1.0")):
+        built = started.run("docker", "build", "--quiet", "--tag", "assistant:1.1.0", "../../service")
+    assert built.returncode == 0, built.stderr
+    assert started.run("kind", "load", "docker-image", "--name", "assistant", "assistant:1.1.0").returncode == 0
+    return started
+
+
+def ready(reader: Reader) -> list[str]:
+    """The names of the API's pods that are ready."""
+    return [
+        pod["metadata"]["name"]
+        for pod in reader.pods("api")
+        if {"type": "Ready", "status": "True"}.items() <= _ready(pod).items()
+    ]
+
+
+def _ready(pod: dict[str, Any]) -> dict[str, Any]:
+    found = (each for each in pod["status"].get("conditions", []) if each["type"] == "Ready")
+    return next(found, {})
+
+
+def version(reader: Reader) -> str:
+    answer: str = reader.door.ask("GET", "/version").json()["version"]
+    return answer
+
+
+@pytest.fixture(scope="module")
+def story(serving: Reader, keys: list[str]) -> Story:
+    """A release, the way back, and a drained node, under load. Each goes on until enough people could notice."""
+    with Load(serving.door, keys, 700, pace=PACE) as load:
+        story = Story(load)
+        time.sleep(3)
+        for name, paragraphs in {
+            "release": ["release-a-version"],
+            "rollback": ["roll-back"],
+            "drain": ["drain-a-node", "let-a-drained-node-take-pods-again"],
+        }.items():
+            began = time.monotonic()
+            story.said[name] = ""
+            for paragraph in paragraphs:
+                story.said[name] += serving.operate(paragraph)
+                story.nodes.setdefault(name, sorted(pod["spec"]["nodeName"] for pod in serving.pods("api")))
+            story.version[name] = version(serving)
+            wait_for(lambda since=began: len(load.result.between(since, time.monotonic()).seen) > REQUESTS, name, 120)
+            story.ran[name] = (began, time.monotonic())
+    return story
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nobody_notices(part: str, story: Story) -> None:
+    seen = story.during(part)
+    assert seen.failed == [], seen
+    assert seen.cut == [], seen
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_many_were_there_to_notice(part: str, story: Story) -> None:
+    seen = story.during(part)
+    assert len(seen.seen) >= REQUESTS, seen
+    assert {one.kind for one in seen.seen} == {"version", "search", "store", "stream"}, seen
+
+
+def test_nothing_is_stored_twice(story: Story, serving: Reader) -> None:
+    stored = story.load.result.stored
+    assert len(stored) > 100, story.load.result
+    assert stored_texts(serving.sql, story.load) == sorted(stored)
+
+
+def test_what_served(story: Story) -> None:
+    assert story.version == {"release": "1.1.0", "rollback": "1.0.0", "drain": "1.0.0"}
+    assert "1.1.0 serves; back to the version before: ./release.sh 1.0.0" in story.said["release"]
+
+
+def test_a_drained_node_has_no_pod_of_the_api(story: Story) -> None:
+    """Both were on one node until the other took pods again."""
+    assert story.nodes["rollback"] == ["node-1", "node-2"]
+    assert len(set(story.nodes["drain"])) == 1
+
+
+def end_gunicorn(reader: Reader, pod: str, number: str) -> None:
+    """Send a signal to the first process of the server in a pod."""
+    code = (
+        "import os, signal\n"
+        "pids = [int(pid) for pid in os.listdir('/proc') if pid.isdigit() and int(pid) != os.getpid()]\n"
+        "lines = {pid: open(f'/proc/{pid}/cmdline').read() for pid in pids}\n"
+        f"os.kill(min(pid for pid, line in lines.items() if 'gunicorn' in line), signal.{number})\n"
+    )
+    ended = reader.run("kubectl", f"--namespace={NAMESPACE}", "exec", pod, "--", "python", "-c", code)
+    assert ended.returncode in (0, 137), ended.stderr
+
+
+def restarts(reader: Reader, pod: str) -> int:
+    """How often the container of a pod was restarted, and is ready again; -1 while it is not."""
+    (status,) = reader.get("pod", pod)["status"]["containerStatuses"]
+    return status["restartCount"] if status["ready"] else -1
+
+
+@pytest.mark.negative
+def test_servers_that_are_killed_are_noticed(serving: Reader, keys: list[str]) -> None:
+    """What counts failures sees them."""
+    pods = ready(serving)
+    with Load(serving.door, keys, 120, drops=20, pace=PACE) as load:
+        time.sleep(3)
+        for pod in pods:
+            end_gunicorn(serving, pod, "SIGKILL")
+        wait_for(lambda: all(restarts(serving, pod) > 0 for pod in pods), "all are restarted")
+    assert load.result.failed
+
+
+def answers(door: Door, code: int) -> None:
+    """Wait until a search is answered so: for seconds after a release the old pods are still asked."""
+    wait_for(lambda: door.ask("GET", "/v1/search", params={"q": "a"}).status_code == code, f"answer {code}", 30, 0.5)
+
+
+class TestAnOperator:
+    def test_sees_what_a_release_would_change(self, serving: Reader) -> None:
+        shown = serving.operate("see-what-a-release-would-change")
+        assert "replicas" not in shown
+
+    def test_looks_at_logs(self, serving: Reader) -> None:
+        assert '"path": "/version"' in serving.operate("look-at-the-logs")
+
+    def test_looks_at_the_logs_of_a_container_that_was_restarted(self, serving: Reader) -> None:
+        pod = ready(serving)[0]
+        before = restarts(serving, pod)
+        end_gunicorn(serving, pod, "SIGTERM")
+        wait_for(lambda: restarts(serving, pod) > before, f"{pod} is restarted", 90, 1)
+        said = serving.operate("look-at-the-logs-of-a-container-that-was-restarted", POD=pod)
+        assert "Handling signal: term" in said
+
+    def test_sees_what_goes_wrong_and_what_is_used(self, serving: Reader) -> None:
+        assert "Unhealthy" in serving.operate("see-what-goes-wrong")
+        wait_for(lambda: "<unknown>" not in serving.operate("see-what-it-uses"), "CPU of the pods", 120, 2)
+        assert "http_requests_total" in serving.operate("see-its-metrics")
+        assert "state" in serving.operate("ask-the-database")
+
+    def test_adds_and_revokes_an_api_key(self, serving: Reader) -> None:
+        serving.operate("add-an-api-key")
+        key = (serving.folder / "secrets" / "api_key_of_another").read_text().strip()
+        other = Door(serving.door.port, key)
+        answers(other, 200)
+        serving.operate("revoke-an-api-key")
+        answers(other, 401)
+
+    def test_changes_passwords(self, serving: Reader) -> None:
+        serving.operate("change-the-password-of-the-database")
+        answers(serving.door, 200)
+        serving.operate("change-the-passwords-of-cache-and-broker")
+        serving.operate("use-changed-settings-and-secrets")
+        answer = serving.door.ask("POST", "/v1/jobs", json={"texts": ["One more text."]})
+        assert answer.status_code == 202, answer.text
+        done = answer.headers["Location"]
+        wait_for(lambda: serving.door.ask("GET", done).json()["state"] == "done", "the job is done")
+
+    def test_has_more_pods_and_restarts_them(self, serving: Reader) -> None:
+        serving.operate("have-at-least-three-pods")
+        assert len(ready(serving)) == 3
+        serving.operate("add-a-worker")
+        assert len(serving.pods("worker")) == 2
+        before = set(ready(serving))
+        serving.operate("restart-the-pods-one-after-another")
+        assert not before & set(ready(serving))
+
+
+def test_the_digest_knows_this_file() -> None:
+    assert str(Path(__file__).relative_to(readers.ROOT)) in readers._inputs((__file__,))
