@@ -138,6 +138,18 @@ KINDS = (
         limits="kind starts nodes from an image of a registry, which is not asked here: it is only read as YAML.",
     ),
     Kind("patch", ("snippets/kubernetes/*.patch.yaml",), "yaml", ("yamllint",), "yaml"),
+    Kind(
+        "kubernetes-added",
+        (
+            "snippets/kubernetes/production/*.yaml",
+            "snippets/kubernetes/internal-ca/*.yaml",
+            "snippets/kubernetes/ingress/*.yaml",
+        ),
+        "yaml",
+        ("yamllint", "kubeconform"),
+        "yaml",
+        limits="No controller of these kinds runs here: schemas and an API server judged them, and no pod of them ran.",
+    ),
     Kind("kubernetes", ("snippets/kubernetes/*.yaml",), "yaml", ("yamllint", "kubeconform"), "yaml"),
     Kind("yaml", ("*.yaml", "*.yml"), "yaml", ("yamllint",), "yaml"),
     Kind("markdown", ("*.md",), "headed", ("spelling", "links"), "markdown"),

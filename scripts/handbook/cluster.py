@@ -41,6 +41,7 @@ _CONTROL = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _NODE = ("kubelet", "kube-proxy", "kube-router")
 _SYSTEM = ("coredns", "metrics-server", "pause")
 _READY_SECONDS = 120
+_REMOVALS = 5
 _POD_RANGES = {name: f"10.244.{number}.0/24" for number, name in enumerate(NODES, 1)}
 _API_PORT = 6443
 _SHARED = "/shared"
@@ -334,9 +335,14 @@ class Cluster:
         )
 
     def _remove(self) -> None:
-        run(["docker", "rm", "--force", "--volumes", *self.containers])
+        # The engine may still be making what an interrupt has cut off.
+        for _ in range(_REMOVALS):
+            run(["docker", "rm", "--force", "--volumes", *self.containers])
+            run(["docker", "network", "rm", self.name])
+            if run(["docker", "network", "inspect", self.name]).returncode:
+                break
+            time.sleep(1)
         run(["docker", "volume", "rm", "--force", self.name])
-        run(["docker", "network", "rm", self.name])
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handbook.catalog import ROOT
-from handbook.cluster import Cluster, version
+from handbook.cluster import Cluster, prepare, version
 from handbook.findings import HandbookError
 from handbook.proof import modules
-from handbook.pytest_plugin import RESULTS, module_name
+from handbook.pytest_plugin import RESULTS, clearly, module_name
 from handbook.walkthroughs import Walkthrough
 
 from .reader import PORT, STACK, Reader, reading
 
 CLUSTER = pytest.StashKey[Cluster]()
+
+
+@clearly
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what a cluster is made of before the clock of a test runs: on first use it takes minutes."""
+    here = Path(__file__).parent
+    if any(item.path.parent == here for item in session.items) and not session.config.option.collectonly:
+        prepare()
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +45,7 @@ def reader(cluster: Cluster) -> Iterator[Reader]:
 
 @pytest.fixture(scope="module")
 def walk(request: pytest.FixtureRequest, reader: Reader) -> Iterator[Walkthrough]:
-    """The page's steps, which tests run one by one: `walk.until("start-it")`."""
+    """The page's steps, which tests run one by one: `walk.until("start-it", timeout=900)`."""
     with reader.walk() as walkthrough:
         yield walkthrough
         # One module tells the whole story; others stop where they have what they need.

@@ -110,12 +110,12 @@ class Reader:
         name = f"{self.stack.folder}/walkthrough.sh"
         return Walkthrough(self.folder / "walkthrough.sh", cwd=self.folder, env=self.env, name=name)
 
-    def run(self, *command: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 900, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the folder and return how it ended."""
         # What stands in the place of a program is found by the environment that the command gets.
         return tools.run(["env", *command], cwd=self.folder, env={**self.env, **env}, timeout=timeout)
 
-    def operate(self, name: str, timeout: float = 300, **env: str) -> str:
+    def operate(self, name: str, timeout: float = 900, **env: str) -> str:
         """Run the paragraph of `operate.sh` of that name and return what it prints. AssertionError when it fails."""
         texts = {step.name: step.text for step in steps(self.folder / "operate.sh")}
         shell = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", texts[name]]

@@ -13,7 +13,7 @@ from jinja2 import TemplateSyntaxError
 from mkdocs.exceptions import Abort, PluginError
 
 from handbook import catalog as catalogs
-from handbook import contracts, versions
+from handbook import contracts, schemas, versions
 from handbook.catalog import Catalog
 from handbook.findings import Finding, HandbookError
 from handbook.proof import Judge, Proof
@@ -82,6 +82,7 @@ def define(env: Any) -> None:
     env.macro(lambda: tables.gunicorn_settings(catalog), "gunicorn_table")
     env.macro(lambda: tables.supported(catalog), "versions_table")
     env.macro(lambda: versions.AHEAD.days, "days_ahead")
+    env.macro(lambda: f"{', '.join(schemas.MINORS[:-1])} or {schemas.MINORS[-1]}", "kubernetes_minors")
     env.macro(lambda name, folder: downloads.take_along(catalog, name, folder, upwards(place(env.page))), "take_along")
     env.macro(lambda name: downloads.tree(catalog, name, upwards(place(env.page))), "archive_files")
     env.macro(lambda: tables.errors(catalog, upwards(place(env.page))), "errors_list")

@@ -71,8 +71,11 @@ mv --force secrets/cache_password secrets/cache_password.old &&
 # Have at least three pods
 # Until the next release: to keep it, change minReplicas in api.yaml.
 kubectl --namespace assistant patch horizontalpodautoscaler api --patch '{"spec": {"minReplicas": 3}}'
-kubectl --namespace assistant wait horizontalpodautoscaler api --timeout 120s \
-  --for 'jsonpath={.status.currentReplicas}=3'
+for _ in {1..60}; do
+  number=$(kubectl --namespace assistant get deployment api --output 'jsonpath={.spec.replicas}')
+  ((number < 3)) || break
+  sleep 2
+done
 kubectl --namespace assistant rollout status deployment api --timeout 120s
 
 # Add a worker

@@ -27,11 +27,14 @@ whole() {
 # kubectl has exit codes of its own, 130 among them.
 code=1
 work=
+migrating=
 begun=
 end() {
   # Whoever read the output may be gone by now: that must not stop this half way.
   trap '' INT TERM HUP PIPE
   set +e
+  # It is not to begin after this said that it failed. What has ended stays, with its log.
+  [[ -z $migrating ]] || "${in_it[@]}" patch job migrations --patch '{"spec": {"suspend": true}}' &>/dev/null
   [[ -z $begun ]] || undo
   [[ -z $work ]] || rm -rf "$work"
   exit "$code"
@@ -46,13 +49,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 folder=${2:-.}
 [[ -f $folder/kustomization.yaml ]] ||
   fail "$folder has no kustomization.yaml; FOLDER is an overlay, such as ../production"
-[[ $folder != . || -e secrets ]] || fail "there are no secrets; run: ./prepare.sh"
+overlay=$(basename "$(realpath "$folder")")
+[[ $overlay != try-out || -e secrets ]] || fail "there are no secrets; run: ./prepare.sh"
 exec {lock}<"$folder/kustomization.yaml"
 flock --nonblock "$lock" || fail "another release is running; wait for its end"
 kubectl get --raw /readyz >/dev/null || fail "the cluster does not answer; look at: kubectl config current-context"
 
 in_it=(kubectl --namespace assistant)
-# The same name each time: what an apply no longer has is removed. By force: what somebody changed since is taken back.
+# The same name each time: a field that an object no longer has is removed; an object that is no longer here stays. By
+# force: what somebody changed since is taken back.
 apply=("${in_it[@]}" apply --server-side --force-conflicts --field-manager release.sh)
 component=app.kubernetes.io/component
 first="$component!=api,$component!=worker,$component!=beat,$component!=migrations"
@@ -76,7 +81,7 @@ resources:
   - $(realpath --relative-to="$work" "$folder")
 images:
   - name: $name
-    $kind: $version
+    $kind: "$version"
 YAML
 pods=$("${in_it[@]}" create --dry-run=client --kustomize "$work" --selector "$last" --output yaml)
 
@@ -89,17 +94,23 @@ wait_for() {
 
 # What runs is kept in the cluster: with the names of its settings and secrets, which are still there.
 current=$("${in_it[@]}" get configmap release --ignore-not-found --output 'jsonpath={.data.version}')
+pods_before=$("${in_it[@]}" get configmap release --ignore-not-found --output 'jsonpath={.data.pods}')
+before=$("${in_it[@]}" get configmap release --ignore-not-found --output 'jsonpath={.data.overlay}')
+# Another one has other settings and another database.
+[[ -z $before || $before == "$overlay" ]] ||
+  fail "this namespace was released from the overlay $before; run: ./release.sh $version ../$before; to change it for" \
+    "good: kubectl --namespace assistant patch configmap release --patch '{\"data\": {\"overlay\": \"$overlay\"}}'"
 undo() {
   if [[ -z $current ]]; then
     say "there is no version to go back to; mend what is said above and run this again"
     return
   fi
   say "taking $version away again" || exec >/dev/null 2>&1
-  "${in_it[@]}" get configmap release --output 'jsonpath={.data.pods}' | whole "${apply[@]}" --filename - >/dev/null
-  if wait_for deployment/api deployment/worker deployment/beat >/dev/null; then
+  if whole "${apply[@]}" --filename - <<<"$pods_before" >/dev/null &&
+    wait_for deployment/api deployment/worker deployment/beat >/dev/null; then
     say "$current serves; mend what is said above and run this again"
   else
-    say "$current is applied again and not ready; look at: kubectl --namespace assistant get pods"
+    say "$current is not ready, or could not be applied; look at: kubectl --namespace assistant get pods"
   fi
 } >&2
 
@@ -113,8 +124,9 @@ if ! wait_for "${stores[@]}"; then
 fi
 
 say "migrating the database"
-# A Job can't be changed, and the one of the last release has ended.
-"${in_it[@]}" delete job migrations --ignore-not-found >/dev/null
+# A Job can't be changed. With its pods: what they waited for is not what the new ones wait for.
+"${in_it[@]}" delete job migrations --ignore-not-found --cascade=foreground >/dev/null
+migrating=yes
 "${apply[@]}" --kustomize "$work" --selector "$second"
 deadline=$((SECONDS + 330))
 until [[ ${state:-} == *Complete* ]]; do
@@ -129,6 +141,7 @@ until [[ ${state:-} == *Complete* ]]; do
   fi
   sleep 0.5
 done
+migrating=
 
 say "replacing the pods"
 begun=yes
@@ -139,7 +152,10 @@ if ! wait_for deployment/worker deployment/beat deployment/api; then
   fail "the pods of $version do not become ready; what they say stands above"
 fi
 
-"${in_it[@]}" create configmap release --from-literal version="$version" --from-literal pods="$pods" \
+# They serve: what follows only writes it down.
+trap '' INT TERM HUP
+"${in_it[@]}" create configmap release --from-literal version="$version" --from-literal overlay="$overlay" \
+  --from-literal pods="$pods" \
   --dry-run=client --output yaml | "${apply[@]}" --filename - >/dev/null
 begun=
 code=0
