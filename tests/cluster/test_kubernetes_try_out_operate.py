@@ -108,8 +108,9 @@ def story(serving: Reader, keys: list[str]) -> Story:
             for paragraph in paragraphs:
                 story.said[name] += serving.operate(paragraph)
                 story.nodes.setdefault(name, sorted(pod["spec"]["nodeName"] for pod in serving.pods("api")))
-            story.version[name] = version(serving)
             wait_for(lambda since=began: len(load.result.between(since, time.monotonic()).seen) > REQUESTS, name, 300)
+            # Only now: for seconds after a release the old pods are still asked.
+            story.version[name] = version(serving)
             story.ran[name] = (began, time.monotonic())
     return story
 
