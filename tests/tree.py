@@ -18,7 +18,7 @@ from handbook.findings import Finding
 
 COMPOSE = "snippets/compose/production/compose.yaml"
 MEASURED = "snippets/measured/compose-production.json"
-KUBERNETES = "snippets/kubernetes/"
+RENDERED = ("snippets/kubernetes/", "snippets/helm/")
 PAGE = "docs/all-settings.md"
 
 Edit = tuple[str, str, str]
@@ -73,7 +73,7 @@ class Tree:
         """The folders that are not copied. One stack is: what all of them share would be broken for each."""
         yield from (f"snippets/{name}/" for name in stacks.names(real) if name != "compose/production")
         # What is rendered has a tree of its own.
-        yield KUBERNETES
+        yield from RENDERED
 
     def facts(self) -> Facts:
         catalog = Catalog(self.root)
@@ -121,14 +121,14 @@ class KubernetesTree(Tree):
     """The same with what is rendered for Kubernetes. Only the contracts about that are asked."""
 
     def __init__(self, root: Path) -> None:
-        # Kustomize is given the files that git knows.
+        # Kustomize and Helm are given the files that git knows.
         subprocess.run(["git", "init", "--quiet", root], check=True)
         super().__init__(root)
         self.before = set(self.judge())
 
     def others(self, real: Catalog) -> Iterator[str]:
         for folder in super().others(real):
-            if not folder.startswith(KUBERNETES):
+            if not folder.startswith(RENDERED):
                 yield folder
 
     def judge(self) -> list[Finding]:

@@ -138,6 +138,22 @@ TARGETED = KUSTOMIZATION + "patches:\n  - target:\n      kind: Deployment\n     
 PATCH = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {}\nspec:\n  {}\n"
 COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 HASH = "sha256:" + "0" * 64
+CHART = "apiVersion: v2\nname: c\nversion: 1.0.0\n"
+TEMPLATE = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+data:
+  a: {{ quote .Values.a }}
+"""
+WHOLE_CHART = {
+    "Chart.yaml": CHART,
+    "values.yaml": "a: b\n",
+    "values.schema.json": SCHEMA.format('"properties": {"a": {"type": "string"}}, "additionalProperties": false'),
+    "templates/a.yaml": TEMPLATE,
+}
+BESIDE = {f"c/{name}": text for name, text in WHOLE_CHART.items()}
 
 EXAMPLES: dict[str, list[Example]] = {
     "yamllint": [
@@ -450,6 +466,75 @@ EXAMPLES: dict[str, list[Example]] = {
             KUSTOMIZATION,
             beside={"api.yaml": DEPLOYMENT, "kind.yaml": SERVICE, "c.yaml": "a: 1\n"},
         ),
+    ],
+    "helm": [
+        Example("Chart.yaml", CHART, beside=WHOLE_CHART),
+        Example("templates/a.yaml", TEMPLATE, beside=WHOLE_CHART),
+        Example(
+            "templates/_b.tpl",
+            '{{- define "b" }}b{{ end }}\n',
+            beside={**WHOLE_CHART, "templates/a.yaml": TEMPLATE + '  b: {{ include "b" . }}\n'},
+        ),
+        Example(".helmignore", "*~\n", beside=WHOLE_CHART),
+        # A hook is judged, too.
+        Example(
+            "templates/a.yaml",
+            TEMPLATE.replace("\ndata:", "\n  annotations: {helm.sh/hook: pre-install}\ndate:"),
+            "schema",
+            0,
+            beside=WHOLE_CHART,
+        ),
+        Example("Chart.yaml", CHART.replace("1.0.0", "x"), "lint", 0, beside=WHOLE_CHART),
+        Example("Chart.yaml", CHART + "maintainer: a\n", "lint", 0, beside=WHOLE_CHART),
+        Example("Chart.yaml", CHART + "deprecated: true\n", "warning", 0, beside=WHOLE_CHART),
+        Example("Chart.yaml", CHART, "schema", 0, beside={"values.yaml": "a: b\n", "templates/a.yaml": TEMPLATE}),
+        Example("values.yaml", "a: b\nc: d\n", "lint", 2, beside=WHOLE_CHART),
+        Example("values.yaml", "a: 1\n", "lint", 1, beside=WHOLE_CHART),
+        Example("values.yaml", "- a\n", "lint", 0, beside=WHOLE_CHART),
+        # Helm itself says nothing of these: a value that no template reads, and one that nobody sets.
+        Example(
+            "values.yaml",
+            "a: b\nc:\n  d: e\n",
+            "value",
+            3,
+            beside={**WHOLE_CHART, "values.schema.json": SCHEMA.format('"type": "object"')},
+        ),
+        Example("templates/a.yaml", TEMPLATE + "  b: {{ quote .Values.b }}\n", "value", 7, beside=WHOLE_CHART),
+        Example("templates/a.yaml", TEMPLATE + "  b: {{ .Values.b.c }}\n", "lint", 7, beside=WHOLE_CHART),
+        Example("templates/a.yaml", TEMPLATE + "  b: {{ if }}\n", "lint", 7, beside=WHOLE_CHART),
+        Example("templates/a.yaml", TEMPLATE + '  b: {{ fail "no" }}\n', "render", 7, beside=WHOLE_CHART),
+        Example("templates/a.yaml", TEMPLATE + "  b: [\n", "lint", 0, beside=WHOLE_CHART),
+        Example(
+            "templates/b.yaml",
+            "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata:\n  name: a\n",
+            "lint",
+            0,
+            beside=WHOLE_CHART,
+        ),
+        Example("templates/b.yaml", SERVICE.replace("80", '"80"'), "schema", 0, beside=WHOLE_CHART),
+        Example(
+            "templates/b.yaml",
+            SCALER.replace("autoscaling/v2", "autoscaling/v2beta2"),
+            "unknown",
+            0,
+            beside=WHOLE_CHART,
+        ),
+        Example("templates/b.yaml", "{{- if false }}\na: 1\n{{- end }}\n", "unused", 0, beside=WHOLE_CHART),
+        Example("templates/b.yaml", "# Nothing but words.\n", "unused", 0, beside=WHOLE_CHART),
+        Example("templates/_b.tpl", '\n{{- define "b" }}b{{ end }}\n', "unused", 2, beside=WHOLE_CHART),
+        # What is wrong in a file that was not given.
+        Example(
+            "Chart.yaml", CHART, "schema", 0, beside={**WHOLE_CHART, "templates/b.yaml": SERVICE.replace("80", '"80"')}
+        ),
+        Example("templates/a.yaml", TEMPLATE, "chart", 0),
+        # A file of values that lies beside charts.
+        Example("mine.yaml", "a: c\n", beside=BESIDE),
+        Example("mine.yaml", "a: c\nd: e\n", "values", 2, beside=BESIDE),
+        Example("mine.yaml", "# A number.\na: 1\n", "values", 2, beside=BESIDE),
+        Example(
+            "mine.yaml", "a: b\n", "schema", 0, beside={**BESIDE, "c/templates/b.yaml": SERVICE.replace("80", '"80"')}
+        ),
+        Example("mine.yaml", "a: b\n", "chart", 0),
     ],
     "spelling": [
         Example("good.md", "Receive the separate file.\n"),

@@ -88,6 +88,7 @@ metadata:
 spec:
   controller: k8s.io/ingress-nginx
 """
+CHART = "snippets/helm/assistant"
 OVERLAYS = ("try-out", "production", "internal-ca", "ingress")
 SECRET = "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: written\nstringData:\n  key: value\n"
 
@@ -374,11 +375,17 @@ TOGETHER: dict[str, tuple[Broken, ...]] = {
         ),
         Broken(
             (MEASURED, '"worker": 1048576', f'"worker": {320 * 2**20}'),
-            (("resources.enough", WORKER, f"{AT_LIMIT}320Mi"),),
+            (
+                ("resources.enough", WORKER, f"{AT_LIMIT}320Mi"),
+                ("resources.enough", f"{CHART}/templates/worker.yaml", "# The reasons"),
+            ),
         ),
         Broken(
             (MEASURED, '"service": 1048576', f'"service": {384 * 2**20}'),
-            (("resources.enough", API, "              memory: 384Mi\n          securityContext"),),
+            (
+                ("resources.enough", API, "              memory: 384Mi\n          securityContext"),
+                ("resources.enough", f"{CHART}/templates/api.yaml", "# The reasons"),
+            ),
         ),
         Broken((MEASURED, '"cache": 1048576', f'"cache": {192 * 2**20}'), (("resources.enough", REDIS, AT_LIMIT),)),
         broken(
@@ -586,6 +593,18 @@ def test_it_is_found_where_it_stands(name: str, tree: KubernetesTree) -> None:
     assert {(finding.rule, finding.path, finding.line) for finding in found} == expected, said
 
 
+def test_a_chart_is_judged_by_what_it_renders_with_its_own_values(tree: KubernetesTree) -> None:
+    tree.edit(f"{CHART}/templates/_helpers.tpl", "runAsUser: 10001", "runAsUser: 0")
+    tree.edit(f"{CHART}/values.yaml", "PROVIDER_MODEL:", "PROVIDER_MODELL:")
+    tree.edit(f"{CHART}/values.schema.json", '"PROVIDER_MODEL":', '"PROVIDER_MODELL":')
+    found = {(finding.rule, finding.path, finding.line) for finding in tree.new_findings()}
+    pods = ("api", "worker", "beat", "migrations")
+    assert found == {
+        *(("kubernetes_security.restricted", f"{CHART}/templates/{name}.yaml", 1) for name in pods),
+        *(("kubernetes_secrets.read", f"{CHART}/templates/{name}.yaml", 1) for name in ("settings", "migrations")),
+    }
+
+
 def rules() -> set[str]:
     return {name for name in contracts.names() if name.startswith("kubernetes")}
 
@@ -609,7 +628,8 @@ def test_the_rules_say_so_when_nothing_here_is_known_elsewhere(tree: KubernetesT
     for name in ("kubernetes_images.same", "kubernetes_resources.enough"):
         found = contracts.load()[name](facts)
         assert {finding.path for finding in found} == {
-            f"snippets/kubernetes/{overlay}/kustomization.yaml" for overlay in OVERLAYS
+            *(f"snippets/kubernetes/{overlay}/kustomization.yaml" for overlay in OVERLAYS),
+            f"{CHART}/Chart.yaml",
         }
         assert all("nothing is judged" in finding.message for finding in found)
 

@@ -118,6 +118,12 @@ def test_files_that_name_nothing_are_not_judged_in_silence(tmp_path: Path) -> No
         ("snippets/a/compose.yaml", "services: {a: {image: 'redis:${V:-8.2.10}-bookworm'}}\n", "Redis 8.2, Debian 12"),
         ("snippets/a/compose.yaml", "services: {a: {image: 'own:1', build: .}, b: {image: 'own:2'}}\n", ""),
         ("snippets/a/app.yaml", "kind: A\n---\nspec:\n  - image: nginx:1.30.6\n    name: a\n", "nginx 1.30"),
+        (
+            "snippets/helm/a/values.yaml",
+            "image: {repository: a.example:5000/nginx, tag: 1.30.6}\n"
+            "b:\n  image: {repository: debian, tag: trixie-slim}\n",
+            "nginx 1.30, Debian 13",
+        ),
         ("snippets/a/task.json", '{"containers": [{"image": "nginx:1.30.6"}]}\n', "nginx 1.30"),
         ("snippets/ci/gitlab/a.yml", "a:\n  image: python:3.13-slim-trixie\n", "Python 3.13, Debian 13"),
         (
@@ -166,6 +172,7 @@ def test_what_files_name(tmp_path: Path, path: str, text: str, named: str) -> No
         (STACK, "services:\n  a:\n    image: redis:8.2.10-alpine\n", 3, "the suite alpine is none that is known"),
         ("snippets/a/Dockerfile", "FROM nginx:1.30.6\nFROM python:3-slim-trixie\n", 2, "the version 3 of Python does"),
         ("snippets/a/app.yaml", "a:\n  image:\n    tag: 1\n", 3, "the image that is named here is none that is known"),
+        ("snippets/helm/a/values.yaml", "image:\n  repository: a/b\n", 2, "the image a/b is none that is known"),
         ("snippets/a/docker.sources", "Suites: trixie sid\n", 1, "the suite sid is none that is known"),
         ("snippets/a/walkthrough.sh", "docker run \\\n  -d a/b:1\n", 2, "the image a/b:1 is none that is known"),
         ("snippets/ci/github/a.yml", "a:\n  runs-on: macos-26\n", 2, "the machine macos-26 is none that is known"),

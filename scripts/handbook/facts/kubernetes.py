@@ -16,13 +16,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
-from handbook import kustomize
+from handbook import helm, kustomize
 from handbook.facts import Fact, env, quantities, text_of, unreadable, workload, yamls
 from handbook.facts.code import Code
 from handbook.facts.deployment import Service
 from handbook.facts.yamls import Node
 
 FOLDER = "snippets/kubernetes"
+CHARTS = "snippets/helm"
 BASE = "base"
 """The name of folders that are only built upon and never applied by themselves."""
 
@@ -629,6 +630,24 @@ def read(root: Path, folder: str, files: Sequence[str]) -> Overlay:
         files=frozenset(kustomize.closure(root, path) | beside),
         variables=sources.variables,
         tags=sources.tags,
+    )
+
+
+def charts(files: Iterable[str]) -> list[str]:
+    """The folders with a chart of Helm."""
+    found = (posixpath.dirname(f) for f in files if f.startswith(f"{CHARTS}/") and posixpath.basename(f) == helm.FILE)
+    return sorted(found)
+
+
+def chart(root: Path, folder: str, files: Sequence[str]) -> Overlay:
+    """Read what Helm renders of a chart with its own values: an overlay whose values are known by their template only.
+
+    Raises HandbookError for what can't be rendered.
+    """
+    return Overlay(
+        at=Fact(posixpath.relpath(folder, "snippets"), f"{folder}/{helm.FILE}", 1),
+        objects=[Object(Value(found.value, (), (found.path, 1))) for found in helm.render(root, folder).objects],
+        files=frozenset(file for file in files if file.startswith(f"{folder}/")),
     )
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from handbook import regions
 from handbook.catalog import Catalog, kind_of
-from handbook.facts import Fact, compose, dockerfiles, shell, text_of, unreadable
+from handbook.facts import Fact, compose, dockerfiles, shell, text_of, unreadable, yamls
 from handbook.facts.compose import Compose
+from handbook.facts.yamls import Node
 from handbook.regions import Unreadable
 
 # How many numbers of a version name the cycle that is supported as one: PostgreSQL 18, nginx 1.30.
@@ -187,6 +188,26 @@ def _yaml(root: Path, path: str) -> Named:
             yield Fact(entry.value or "", path, entry.region.last), parse
 
 
+def _chart_values(root: Path, path: str) -> Named:
+    """The images that a chart is given: a repository, which may begin with a registry's host, and a tag."""
+    for name, node in _mappings(yamls.read(root, path)):
+        if name == "image" and (repository := node["repository"].optional()):
+            host, slash, rest = repository.value.partition("/")
+            image = rest if slash and re.search(r"[.:]|^localhost$", host) else repository.value
+            tag = node["tag"].optional()
+            yield repository.having(f"{image}:{tag.value}" if tag and tag.value else image), of_image
+
+
+def _mappings(node: Node) -> Iterator[tuple[str, Node]]:
+    for name, inner in node.pairs().items() if node.is_mapping else ():
+        yield name, inner
+        yield from _mappings(inner)
+
+
+def _nothing(root: Path, path: str) -> Named:
+    return iter(())
+
+
 def _shell(root: Path, path: str) -> Named:
     return ((image, of_image) for image in shell.images(root, path))
 
@@ -223,8 +244,11 @@ _SCRIPTS = ("shell", "walkthrough")
 
 _BY_KIND: dict[str, Callable[[Path, str], Named]] = {
     "apt-source": _apt_source,
+    "helm-values": _chart_values,
     "repository": _docker_repository,
     "requirements": _lock,
+    # It says of which type an image is, and not which.
+    "schema": _nothing,
     "shell": _shell,
     "toml": _project,
     "walkthrough": _shell,

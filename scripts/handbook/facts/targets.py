@@ -71,6 +71,8 @@ def _overlays(catalog: Catalog, facts: Facts) -> list[kubernetes.Overlay]:
     found = [
         kubernetes.read(catalog.root, f, catalog.snippets) for f in kubernetes.overlays(catalog.root, catalog.snippets)
     ]
+    charts = [kubernetes.chart(catalog.root, f, catalog.snippets) for f in kubernetes.charts(catalog.snippets)]
+    found += charts
     for overlay in found:
         for deployment in facts.deployments:
             for service in deployment.services:
@@ -82,6 +84,8 @@ def _overlays(catalog: Catalog, facts: Facts) -> list[kubernetes.Overlay]:
         facts.used |= overlay.files
     if found:
         facts.used |= {"scripts/handbook/kustomize.py", *pins("kustomize")} & facts.files
+    if charts:
+        facts.used |= {"scripts/handbook/helm.py", *pins("helm")} & facts.files
     return found
 
 
