@@ -238,6 +238,9 @@ class TestHowManyPods:
 
     def test_a_budget_holds_a_drain(self, serving: Reader) -> None:
         """While one pod is not ready, the node of the other one can't be emptied."""
+        most = serving.get("horizontalpodautoscaler", "api")["spec"]["maxReplicas"]
+        # A third pod would make up for the one that is not ready.
+        change(serving, {"maxReplicas": 2})
         wait_for(lambda: settled(serving), "two pods of the API")
         away, stays = ready(serving)
         freeze(serving, away)
@@ -247,6 +250,7 @@ class TestHowManyPods:
         select = ["--pod-selector=app.kubernetes.io/component=api"]
         held = serving.cluster.ask(*drain, *select)
         serving.cluster.kubectl("uncordon", node)
+        change(serving, {"maxReplicas": most})
         assert held.returncode == 1
         assert "Cannot evict pod as it would violate the pod's disruption budget" in held.stderr
         assert stays in ready(serving)
