@@ -28,7 +28,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         prepare()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster of two nodes that are ready. One for all modules: each leaves it as it was."""
     with Cluster(ports=[PORT]) as made:
