@@ -161,7 +161,8 @@ class Load:
             while not self._ends.is_set() and time.monotonic() < deadline:
                 next_one = time.monotonic() + pause
                 await request(client)
-                await asyncio.sleep(max(_BREATH, next_one - time.monotonic()))
+                wait = next_one - time.monotonic()
+                await asyncio.sleep(wait if wait > 0 else _BREATH)
 
     async def _version(self, client: httpx.AsyncClient) -> None:
         await self._send("version", client, "GET", "/version")
