@@ -132,6 +132,21 @@ class Reader:
         found = self.get("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def ready(self, component: str) -> list[str]:
+        """The names of the pods of one component that are ready and not ending."""
+        return [pod["metadata"]["name"] for pod in self.pods(component) if _is_ready(pod)]
+
+    def freeze(self, pod: str) -> None:
+        """Stop the processes of the server in a pod, so that it answers nothing."""
+        code = (
+            "import contextlib, os, signal\n"
+            "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
+            "    with contextlib.suppress(OSError):\n"
+            "        line = open(f'/proc/{pid}/cmdline').read()\n"
+            "        if 'gunicorn' in line and int(pid) != os.getpid(): os.kill(int(pid), signal.SIGSTOP)\n"
+        )
+        self.cluster.kubectl("exec", pod, f"--namespace={NAMESPACE}", "--", "python", "-c", code)
+
     def sql(self, statement: str) -> str:
         """What a statement yields in the service's database, one row a line."""
         psql = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--username=postgres"]
@@ -184,6 +199,11 @@ def _inputs(files: tuple[str, ...]) -> Mapping[str, str]:
         **cluster.inputs(),
         **stacks.image_ids([*pulled(), *_PRODUCTION.references]),
     }
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _images(value: Any) -> Iterator[str]:

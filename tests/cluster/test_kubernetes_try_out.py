@@ -38,21 +38,11 @@ def restarts(reader: Reader, component: str) -> int:
     return sum(status["restartCount"] for each in statuses for status in each)
 
 
-def condition(pod: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(each for each in pod["status"]["conditions"] if each["type"] == name)
-    return found
-
-
-def ready(reader: Reader, component: str) -> list[str]:
-    """The names of the pods that are ready."""
-    return [pod["metadata"]["name"] for pod in reader.pods(component) if condition(pod, "Ready")["status"] == "True"]
-
-
 class TestItStarts:
     def test_every_pod_is_ready(self, started: Reader) -> None:
         for component in ("api", "worker", "beat", "database", "cache", "broker", "provider"):
-            assert ready(started, component), component
-        wait_for(lambda: len(ready(started, "api")) == 2, "two pods of the API")
+            assert started.ready(component), component
+        wait_for(lambda: len(started.ready("api")) == 2, "two pods of the API")
 
     def test_the_pods_of_the_api_are_on_both_nodes(self, started: Reader) -> None:
         assert {pod["spec"]["nodeName"] for pod in started.pods("api")} == {"node-1", "node-2"}
@@ -154,7 +144,7 @@ class TestTheDatabaseIsAway:
         found = {
             "codes": codes,
             "retry": answer.headers.get("Retry-After"),
-            "ready": len(ready(started, "api")),
+            "ready": len(started.ready("api")),
             "restarts": restarts(started, "api") - before,
         }
         assert started.run(*scale, "--replicas=1").returncode == 0
@@ -180,15 +170,7 @@ class TestAProcessHangs:
     def test_the_pod_is_restarted(self, started: Reader) -> None:
         """Its worker is stopped, so nothing answers; gunicorn itself or the liveness probe ends that."""
         pod = started.pods("api")[0]["metadata"]["name"]
-        code = (
-            "import contextlib, os, signal\n"
-            "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
-            "    with contextlib.suppress(OSError):\n"
-            "        line = open(f'/proc/{pid}/cmdline').read()\n"
-            "        if 'gunicorn' in line and int(pid) != os.getpid(): os.kill(int(pid), signal.SIGSTOP)\n"
-        )
-        command = ["kubectl", f"--namespace={NAMESPACE}", "exec", pod, "--", "python", "-c", code]
-        assert started.run(*command).returncode == 0
+        started.freeze(pod)
 
         def restarted() -> bool:
             return any(
@@ -204,17 +186,17 @@ class TestAProcessHangs:
             "kubectl", f"--namespace={NAMESPACE}", "get", "events", f"--field-selector=involvedObject.name={pod}"
         )
         assert "Liveness probe failed" in events.stdout
-        wait_for(lambda: pod in ready(started, "api"), "the pod is ready again", 90, 1)
+        wait_for(lambda: pod in started.ready("api"), "the pod is ready again", 90, 1)
 
 
 class TestReleases:
     def test_a_version_that_does_not_start_takes_no_request(self, started: Reader) -> None:
-        before = sorted(ready(started, "api"))
+        before = sorted(started.ready("api"))
         ran = started.run("./release.sh", "9.9.9", timeout=400)
         assert ran.returncode == 1, ran.stdout + ran.stderr
         assert "the migrations of 9.9.9 failed" in ran.stderr
         assert "1.0.0 serves on" in ran.stderr
-        assert sorted(ready(started, "api")) == before
+        assert sorted(started.ready("api")) == before
 
     def test_another_overlay_is_refused(self, started: Reader) -> None:
         """It would bring its own settings and its own database into the namespace."""

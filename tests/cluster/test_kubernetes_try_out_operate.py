@@ -65,26 +65,12 @@ def keys(reader: Reader, walk: Walkthrough) -> list[str]:
 def serving(keys: list[str], started: Reader, walk: Walkthrough) -> Reader:
     """The service with both of its pods, and the image of a version that it can be replaced by."""
     walk.until("import-documents-in-the-background")
-    wait_for(lambda: len(ready(started)) == 2, "two pods of the API")
+    wait_for(lambda: len(started.ready("api")) == 2, "two pods of the API")
     with changed(started.folder / "../../service", version_file("1.1.0")):
         built = started.run("docker", "build", "--quiet", "--tag", "assistant:1.1.0", "../../service")
     assert built.returncode == 0, built.stderr
     assert started.run("kind", "load", "docker-image", "--name", "assistant", "assistant:1.1.0").returncode == 0
     return started
-
-
-def ready(reader: Reader) -> list[str]:
-    """The names of the API's pods that are ready."""
-    return [
-        pod["metadata"]["name"]
-        for pod in reader.pods("api")
-        if {"type": "Ready", "status": "True"}.items() <= _ready(pod).items()
-    ]
-
-
-def _ready(pod: dict[str, Any]) -> dict[str, Any]:
-    found = (each for each in pod["status"].get("conditions", []) if each["type"] == "Ready")
-    return next(found, {})
 
 
 def version(reader: Reader) -> str:
@@ -169,7 +155,7 @@ def restarts(reader: Reader, pod: str) -> int:
 @pytest.mark.negative
 def test_servers_that_are_killed_are_noticed(serving: Reader, keys: list[str]) -> None:
     """What counts failures sees them."""
-    pods = ready(serving)
+    pods = serving.ready("api")
     with Load(serving.door, keys, 120, drops=20, pace=PACE) as load:
         time.sleep(3)
         before = {pod: restarts(serving, pod) for pod in pods}
@@ -187,26 +173,13 @@ def replicas(reader: Reader) -> int:
 
 def settled(reader: Reader) -> bool:
     """Whether there are to be two pods of the API, and are two, which are ready."""
-    return replicas(reader) == len(reader.pods("api")) == len(ready(reader)) == 2
+    return replicas(reader) == len(reader.pods("api")) == len(reader.ready("api")) == 2
 
 
 def change(reader: Reader, what: dict[str, Any]) -> None:
     """Change the autoscaler for the time of these tests."""
     patch = f"--patch={json.dumps({'spec': what})}"
     reader.cluster.kubectl("patch", "horizontalpodautoscaler", "api", f"--namespace={NAMESPACE}", patch)
-
-
-def freeze(reader: Reader, pod: str) -> None:
-    """Stop the processes of the server in a pod, so that it answers nothing."""
-    code = (
-        "import contextlib, os, signal\n"
-        "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
-        "    with contextlib.suppress(OSError):\n"
-        "        line = open(f'/proc/{pid}/cmdline').read()\n"
-        "        if 'gunicorn' in line and int(pid) != os.getpid(): os.kill(int(pid), signal.SIGSTOP)\n"
-    )
-    frozen = reader.run("kubectl", f"--namespace={NAMESPACE}", "exec", pod, "--", "python", "-c", code)
-    assert frozen.returncode == 0, frozen.stderr
 
 
 class TestHowManyPods:
@@ -220,7 +193,7 @@ class TestHowManyPods:
         change(serving, {"metrics": [cpu]})
         with Load(serving.door, keys, 300, drops=20, pace=PACE) as load:
             wait_for(lambda: replicas(serving) > 2, "more than two pods", DECISION_SECONDS, 1)
-            wait_for(lambda: len(ready(serving)) > 2, "they are ready", 60, 1)
+            wait_for(lambda: len(serving.ready("api")) > 2, "they are ready", 60, 1)
         events = serving.run("kubectl", f"--namespace={NAMESPACE}", "get", "events").stdout
         assert "above target" in events
         # As it stands, they stay for five quiet minutes. That is not waited for.
@@ -244,10 +217,10 @@ class TestHowManyPods:
         # After a drain both may be on one node. There the one that is not ready would go first and come back elsewhere.
         serving.operate("restart-the-pods-one-after-another")
         wait_for(lambda: settled(serving), "two pods of the API")
-        away, stays = ready(serving)
+        away, stays = serving.ready("api")
         assert len({serving.get("pod", pod)["spec"]["nodeName"] for pod in (away, stays)}) == 2
-        freeze(serving, away)
-        wait_for(lambda: len(ready(serving)) == 1, "a pod that is not ready", 60, 1)
+        serving.freeze(away)
+        wait_for(lambda: len(serving.ready("api")) == 1, "a pod that is not ready", 60, 1)
         node = serving.get("pod", stays)["spec"]["nodeName"]
         drain = ["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=12s"]
         select = ["--pod-selector=app.kubernetes.io/component=api"]
@@ -256,11 +229,11 @@ class TestHowManyPods:
         change(serving, {"maxReplicas": most})
         assert held.returncode == 1
         assert "Cannot evict pod as it would violate the pod's disruption budget" in held.stderr
-        assert stays in ready(serving)
-        wait_for(lambda: len(ready(serving)) == 2, "two pods of the API", 120, 1)
+        assert stays in serving.ready("api")
+        wait_for(lambda: len(serving.ready("api")) == 2, "two pods of the API", 120, 1)
 
     def test_who_asks_for_more_memory_than_the_limit_is_killed(self, serving: Reader) -> None:
-        pod = ready(serving)[0]
+        pod = serving.ready("api")[0]
         limit = serving.get("pod", pod)["spec"]["containers"][0]["resources"]["limits"]["memory"]
         size = f"{limit.removesuffix('Mi')} * 2**20"
         code = f"held = bytearray({size}); held[::4096] = b'x' * len(held[::4096]); print('held')"
@@ -285,7 +258,7 @@ class TestAnOperator:
         assert '"path": "/version"' in serving.operate("look-at-the-logs")
 
     def test_looks_at_the_logs_of_a_container_that_was_restarted(self, serving: Reader) -> None:
-        pod = ready(serving)[0]
+        pod = serving.ready("api")[0]
         before = restarts(serving, pod)
         end_gunicorn(serving, pod, "SIGTERM")
         wait_for(lambda: restarts(serving, pod) > before, f"{pod} is restarted", 90, 1)
@@ -318,12 +291,12 @@ class TestAnOperator:
 
     def test_has_more_pods_and_restarts_them(self, serving: Reader) -> None:
         serving.operate("have-at-least-three-pods")
-        assert len(ready(serving)) >= 3
+        assert len(serving.ready("api")) >= 3
         serving.operate("add-a-worker")
         assert len(serving.pods("worker")) == 2
-        before = set(ready(serving))
+        before = set(serving.ready("api"))
         serving.operate("restart-the-pods-one-after-another")
-        assert not before & set(ready(serving))
+        assert not before & set(serving.ready("api"))
 
 
 def test_the_digest_knows_this_file() -> None:
