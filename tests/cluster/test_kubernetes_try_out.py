@@ -191,6 +191,7 @@ class TestAProcessHangs:
 
 class TestReleases:
     def test_a_version_that_does_not_start_takes_no_request(self, started: Reader) -> None:
+        wait_for(lambda: len(started.ready("api")) == 2, "two pods of the API", 90, 1)
         before = sorted(started.ready("api"))
         ran = started.run("./release.sh", "9.9.9", timeout=400)
         assert ran.returncode == 1, ran.stdout + ran.stderr
