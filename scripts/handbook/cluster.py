@@ -33,7 +33,7 @@ from handbook.tools import run
 TOOLS = "cluster"
 FOLDER = "scripts/cluster"
 NODES = ("node-1", "node-2")
-VOLUMES = 8
+VOLUMES = 12
 """How many volumes of 1 GiB there are for claims. Both nodes reach them."""
 
 _BASE = "debian:trixie-slim"

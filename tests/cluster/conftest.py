@@ -14,8 +14,9 @@ from handbook.findings import HandbookError
 from handbook.proof import modules
 from handbook.pytest_plugin import RESULTS, clearly, module_name
 from handbook.walkthroughs import Walkthrough
+from tests.boot.symptoms import Symptom, marked
 
-from .reader import PORT, STACK, Reader, reading
+from .reader import NAMESPACE, PORT, STACK, Reader, reading, remove
 
 CLUSTER = pytest.StashKey[Cluster]()
 
@@ -40,7 +41,10 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def reader(cluster: Cluster) -> Iterator[Reader]:
     with reading(cluster) as one:
-        yield one
+        try:
+            yield one
+        finally:
+            remove(cluster, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,16 @@ def started(reader: Reader, walk: Walkthrough, boots: Any) -> Reader:
         images={image.name: str(image) for image in found.values()},
     )
     return reader
+
+
+@pytest.fixture
+def symptom(request: pytest.FixtureRequest) -> Iterator[Symptom]:
+    """The symptom that the test is marked with (`@pytest.mark.shows`), which it must have seen when it ends."""
+    failed_before = request.session.testsfailed
+    expected = marked(request)
+    yield expected
+    failed = request.session.testsfailed > failed_before
+    assert expected.seen or failed, f"{request.node.name} never looked for {expected.text!r}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -162,7 +162,7 @@ class Reader:
 
 @contextmanager
 def reading(given: Cluster) -> Iterator[Reader]:
-    """A reader with a copy of the files. In the end nothing of it is left in the cluster or in Docker's store.
+    """A reader with a copy of the files. In the end nothing of it is left in Docker's store.
 
     Raises AssertionError when there are images already that have the names of those that it builds.
     """
@@ -172,11 +172,16 @@ def reading(given: Cluster) -> Iterator[Reader]:
         try:
             yield Reader(given, Path(scratch).resolve())
         finally:
-            given.ask("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
-            # Nobody asks them any more.
-            given.ask("delete", "pods", f"--namespace={NAMESPACE}", "--all", "--grace-period=0", "--force")
-            given.ask("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s", timeout=130)
             tools.run(["docker", "image", "rm", "--force", *BUILT])
+
+
+def remove(given: Cluster, namespace: str) -> None:
+    """Remove a namespace from a cluster, and return when it is gone."""
+    inside, now = f"--namespace={namespace}", ("--all", "--grace-period=0", "--force")
+    # Nobody asks its pods any more. Those that it still has would make it wait for the longest of their graces.
+    given.ask("delete", "deployments,statefulsets,replicasets,jobs", inside, "--all", "--cascade=orphan")
+    given.ask("delete", "pods", inside, *now)
+    given.ask("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s", timeout=130)
 
 
 def pulled() -> list[str]:

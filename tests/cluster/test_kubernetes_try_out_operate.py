@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from handbook.walkthroughs import Walkthrough
 from tests.boot.client import wait_for
 from tests.boot.load import Load, Result, new_clients, stored_texts
-from tests.boot.releases import changed, version_file
+from tests.boot.releases import changed, migration, version_file, watch
 
 from . import reader as readers
 from .reader import NAMESPACE, Door, Reader
@@ -27,6 +29,8 @@ REQUESTS = 10_000
 # More at a time than elsewhere: so many requests are to come while a node is drained, which takes less than a minute.
 PACE = {"version": (20, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (4, 1.0)}
 PARTS = ("release", "rollback", "drain")
+# Beside releases that fail: enough to notice, and little enough that many of them are quick.
+LIGHT_PACE = {"version": (4, 0.1), "search": (2, 0.5), "store": (2, 0.5), "stream": (2, 1.0)}
 # How long a decision of the autoscaler may take: a measurement, and the two intervals in which it looks.
 DECISION_SECONDS = 120
 
@@ -66,11 +70,22 @@ def serving(keys: list[str], started: Reader, walk: Walkthrough) -> Reader:
     """The service with both of its pods, and the image of a version that it can be replaced by."""
     walk.until("import-documents-in-the-background")
     wait_for(lambda: len(started.ready("api")) == 2, "two pods of the API")
-    with changed(started.folder / "../../service", version_file("1.1.0")):
-        built = started.run("docker", "build", "--quiet", "--tag", "assistant:1.1.0", "../../service")
-    assert built.returncode == 0, built.stderr
-    assert started.run("kind", "load", "docker-image", "--name", "assistant", "assistant:1.1.0").returncode == 0
+    build(started, "1.1.0", version_file("1.1.0"))
     return started
+
+
+def build(reader: Reader, version: str, files: Mapping[str, str]) -> None:
+    """Give the nodes a version of the service that differs in these files."""
+    image = f"assistant:{version}"
+    with changed(service(reader), files):
+        built = reader.run("docker", "build", "--quiet", "--tag", image, "../../service")
+    assert built.returncode == 0, built.stderr
+    assert reader.run("kind", "load", "docker-image", "--name", "assistant", image).returncode == 0
+
+
+def service(reader: Reader) -> Path:
+    """The folder of the service in the reader's copy."""
+    return reader.folder / "../../service"
 
 
 def version(reader: Reader) -> str:
@@ -150,6 +165,55 @@ def restarts(reader: Reader, pod: str) -> int:
     """How often the container of a pod was restarted, and is ready again; -1 while it is not."""
     (status,) = reader.get("pod", pod)["status"]["containerStatuses"]
     return status["restartCount"] if status["ready"] else -1
+
+
+class TestAReleaseThatFails:
+    """The old version serves all the while, with the pods that it had."""
+
+    @pytest.fixture
+    def unnoticed(self, serving: Reader, keys: list[str]) -> Iterator[None]:
+        wait_for(lambda: settled(serving), "two pods of the API", 120, 1)
+        before = sorted(serving.ready("api"))
+        with Load(serving.door, keys, 300, drops=20, pace=LIGHT_PACE) as load:
+            time.sleep(1)
+            yield
+        wait_for(lambda: sorted(serving.ready("api")) == before, "the pods of before", 60, 1)
+        assert version(serving) == "1.0.0"
+        assert {one.kind for one in load.result.seen} == set(LIGHT_PACE)
+        assert (load.result.failed, load.result.cut) == ([], []), load.result
+
+    @pytest.mark.usefixtures("unnoticed")
+    def test_its_pods_do_not_become_ready(self, serving: Reader) -> None:
+        """It listens where no probe asks. As it stands it would have two minutes to become ready."""
+        sooner = ["sed", "--in-place", "s/^  progressDeadlineSeconds: .*/  progressDeadlineSeconds: 15/"]
+        assert serving.run(*sooner, "../base/api.yaml").returncode == 0
+        server = (service(serving) / "gunicorn.conf.py").read_text(encoding="utf-8")
+        build(serving, "1.2.0", {"gunicorn.conf.py": f"{server}\nbind = '127.0.0.1:8001'\n"})
+        ran = serving.run("./release.sh", "1.2.0", timeout=400)
+        assert ran.returncode == 1, ran.stdout + ran.stderr
+        assert 'deployment "api" exceeded its progress deadline' in ran.stderr
+        assert "the pods of 1.2.0 do not become ready" in ran.stderr
+        assert ran.stderr.endswith("1.0.0 serves; mend what is said above and run this again\n")
+
+    @pytest.mark.usefixtures("unnoticed")
+    def test_its_migration_fails(self, serving: Reader) -> None:
+        build(serving, "1.2.0", migration(service(serving), "bad", "SELECT 1 / 0"))
+        ran = serving.run("./release.sh", "1.2.0", timeout=400)
+        assert ran.returncode == 1, ran.stdout + ran.stderr
+        assert "division by zero" in ran.stderr
+        assert re.search(r"the migrations of 1\.2\.0 failed \(.*Failed\); 1\.0\.0 serves on\n$", ran.stderr)
+
+    @pytest.mark.usefixtures("unnoticed")
+    @pytest.mark.parametrize(
+        ("line", "after"), [("migrating the database", 0.5), ("replacing the pods", 0), ("replacing the pods", 4)]
+    )
+    def test_it_is_broken_off(self, line: str, after: float, serving: Reader) -> None:
+        ran = watch(["./release.sh", "1.1.0"], serving.folder, serving.env, interrupt_at=line, after=after)
+        assert ran.code == 130, ran.said
+        if line == "replacing the pods":
+            assert ran.said.endswith("1.0.0 serves; mend what is said above and run this again\n")
+        jobs = serving.get("jobs")["items"]
+        assert all("succeeded" in job["status"] or job["spec"]["suspend"] for job in jobs), jobs
 
 
 @pytest.mark.negative
@@ -241,6 +305,13 @@ class TestHowManyPods:
         assert ran.returncode == 137, ran.stdout + ran.stderr
         assert "held" not in ran.stdout
         wait_for(lambda: serving.door.ask("GET", "/version").status_code == 200, "the service answers", 60, 1)
+        # It runs on with more, and nobody restarts it for that.
+        wait_for(lambda: restarts(serving, pod) >= 0, f"{pod} is ready", 60, 1)
+        before = restarts(serving, pod)
+        serving.operate("resize-a-pod-in-place", POD=pod)
+        ran = serving.run("kubectl", f"--namespace={NAMESPACE}", "exec", pod, "--", "python", "-c", code)
+        assert ran.stdout == "held\n", ran.stderr
+        assert restarts(serving, pod) == before
 
 
 def answers(door: Door, code: int) -> None:

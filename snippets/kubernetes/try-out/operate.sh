@@ -78,6 +78,22 @@ for _ in {1..60}; do
 done
 kubectl --namespace assistant rollout status deployment api --timeout 120s
 
+# Resize a pod in place
+pod=${POD:?the name of a pod}
+memory=768Mi
+kubectl --namespace assistant patch pod "$pod" --subresource resize --patch "$(
+  cat <<YAML
+spec:
+  containers:
+    - name: api
+      resources:
+        requests: {memory: $memory}
+        limits: {memory: $memory}
+YAML
+)"
+kubectl --namespace assistant wait pod "$pod" --timeout 60s \
+  --for "jsonpath={.status.containerStatuses[0].resources.limits.memory}=$memory"
+
 # Add a worker
 kubectl --namespace assistant scale deployment worker --replicas 2
 kubectl --namespace assistant rollout status deployment worker --timeout 120s
@@ -97,3 +113,10 @@ kubectl get pods --all-namespaces --field-selector "spec.nodeName=$node"
 # Let a drained node take pods again
 kubectl get nodes --output 'jsonpath={.items[?(@.spec.unschedulable==true)].metadata.name}' |
   xargs --no-run-if-empty kubectl uncordon
+
+# Have the pods of a lost node elsewhere
+# First see that it is off: a database that still runs there would write beside the new one.
+kubectl taint node "${NODE:?the name of the node}" node.kubernetes.io/out-of-service=nodeshutdown:NoExecute
+for one in statefulset/postgres statefulset/broker deployment/api deployment/worker; do
+  kubectl --namespace assistant rollout status "$one" --timeout 180s
+done
