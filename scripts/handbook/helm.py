@@ -94,7 +94,7 @@ def lint(root: Path, chart: str) -> CompletedProcess[str]:
 def _run(folder: Path, *arguments: str, values: str = "") -> CompletedProcess[str]:
     # It looks for settings, plugins and a cache of its own.
     homes = {"HOME": str(folder.parent), "HELM_PLUGINS": str(folder.parent / "plugins"), "KUBECONFIG": "/dev/null"}
-    return run([str(_program(go.built)), *arguments], cwd=folder, timeout=_SECONDS, env=homes, input=values)
+    return run([str(program(go.built)), *arguments], cwd=folder, timeout=_SECONDS, env=homes, input=values)
 
 
 def _current(root: Path, chart: str) -> Path:
@@ -117,6 +117,9 @@ def _copy(name: str, state: tuple[tuple[str, bytes], ...]) -> Path:
 
 
 @cache
-def _program(build: Callable[..., Path]) -> Path:
-    """Ask for the program once: to look whether it is the pinned one takes a moment."""
+def program(build: Callable[..., Path]) -> Path:
+    """The pinned Helm. `build` is `go.built`, and raises what that raises.
+
+    Asked for once: to look whether it is the pinned one takes a moment.
+    """
     return build("helm", ldflags=f"-X {_VERSION}={go.version('helm')}")

@@ -10,19 +10,29 @@ helm install assistant ./assistant --namespace assistant --values mine.yaml --ti
 kubectl --namespace assistant rollout status deployment api --timeout 180s
 
 # See what a release would change
-diff --unified <(helm get manifest assistant --namespace assistant) \
+# Helm ends what it shows of a release with more empty lines.
+diff --unified --ignore-blank-lines <(helm get manifest assistant --namespace assistant) \
   <(helm template assistant ./assistant --namespace assistant --values mine.yaml \
     --set-string image.tag=1.1.0 --no-hooks) || (($? == 1))
 
 # Release a version
 helm upgrade assistant ./assistant --namespace assistant --values mine.yaml \
-  --set-string image.tag=1.1.0 --rollback-on-failure --timeout 10m
+  --set-string image.tag=1.1.0 --description "release 1.1.0" --rollback-on-failure --timeout 10m
 
 # See what was released
 helm history assistant --namespace assistant
 
 # Roll back
-helm rollback assistant --namespace assistant --wait --timeout 10m
+# The number is one of the history. Without one Helm takes the last but one, also when that has failed.
+helm rollback assistant 1 --namespace assistant --wait --timeout 10m
 
 # See what the migrations say
 kubectl --namespace assistant logs job/migrations
+
+# See why a pod does not start
+kubectl --namespace assistant get events --field-selector type=Warning --sort-by .lastTimestamp
+
+# Remove it
+helm uninstall assistant --namespace assistant
+# Helm leaves what was a hook.
+kubectl --namespace assistant delete job migrations
