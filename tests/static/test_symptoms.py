@@ -31,9 +31,9 @@ def module() -> ModuleType:
     return made
 
 
-def modules(pattern: str) -> list[ModuleType]:
-    names = sorted(path.stem for path in (ROOT / "tests" / "boot").glob(pattern))
-    return [importlib.import_module(f"tests.boot.{name}") for name in names]
+def modules(pattern: str, level: str = "boot") -> list[ModuleType]:
+    names = sorted(path.stem for path in (ROOT / "tests" / level).glob(pattern))
+    return [importlib.import_module(f"tests.{level}.{name}") for name in names]
 
 
 def test_the_page_names_the_symptoms_that_are_shown() -> None:
@@ -45,10 +45,16 @@ def test_the_page_of_the_machine_names_the_symptoms_that_are_shown() -> None:
     symptoms.all_are_shown(page, *modules("test_systemd_care.py"), *modules("test_systemd_symptoms.py"))
 
 
+def test_the_page_of_kubernetes_names_the_symptoms_that_are_shown() -> None:
+    page = ROOT / "docs" / "kubernetes" / "troubleshooting.md"
+    symptoms.all_are_shown(page, *modules("test_kubernetes_try_out*.py", "cluster"))
+
+
 def test_every_error_of_the_handbook_is_shown_by_a_test() -> None:
     """Also on a page that has no test of its own for that."""
     gunicorn = importlib.import_module("tests.engine.test_gunicorn")
-    shown = {text for module in (*modules("test_*.py"), gunicorn) for text in symptoms.shown(module)}
+    stacks = (*modules("test_*.py"), *modules("test_*.py", "cluster"))
+    shown = {text for module in (*stacks, gunicorn) for text in symptoms.shown(module)}
     found = answers(Catalog())
     assert found.keys() == shown
     assert {answer.page for of_one in found.values() for answer in of_one} >= {"docs/host.md", "docs/local.md"}
