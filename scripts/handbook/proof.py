@@ -21,7 +21,12 @@ from typing import Any, Literal
 from handbook.catalog import ROOT, checks, kind_of
 from handbook.findings import HandbookError
 
-FORMAT = 3
+FORMAT = 4
+READ = (3, FORMAT)
+"""The formats that are understood: what the older one has no field for, its records say nothing of."""
+
+ACTED = "acted"
+"""The name of the record of who acted on the objects of a folder below `snippets/` that was given to a cluster."""
 
 State = Literal["proven", "changed", "failed", "not run", "not proven here"]
 
@@ -60,10 +65,12 @@ class Ran:
 @dataclass(frozen=True)
 class Record:
     """One proof. For a check: the snippet's path and the check. For a contract: its module and its name. For a boot:
-    the stack's name, the module of tests that booted it, and every probe of that module.
+    the stack's name, the module of tests that booted it, and every probe of that module. For objects of a cluster:
+    their folder and `ACTED`.
 
     `digest` stands for everything that went in, `files` maps each file that went in to the digest of its content,
-    `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`).
+    `images` maps each image of the files to the one that ran (`nginx:1.30.6` -> `... from Debian packages`), `acted`
+    each object of a cluster to who acted on it (`Deployment/api` -> `kube-controller-manager, kubelet`; empty: nobody).
     `seconds` is the time of the tool or of the whole boot, `time` is UTC in ISO 8601.
     """
 
@@ -78,6 +85,7 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Outcome, ...] = ()
+    acted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ran(self) -> tuple[Ran, ...]:
@@ -110,7 +118,7 @@ class Proof:
         path = root / ".cache" / "proof.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            records = [_record(entry) for entry in data["records"]] if data["format"] == FORMAT else []
+            records = [_record(entry) for entry in data["records"]] if data["format"] in READ else []
         except FileNotFoundError:
             return cls(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -349,6 +357,10 @@ class Judge:
             states = [self.state_of(record) for _, record in ran] or ["not run"]
             found.append(Booted(stack, _worst(states), ran))
         return found
+
+    def acted(self, folder: str) -> Record | None:
+        """The record of who acted on the objects of a folder below `snippets/`, if there is one."""
+        return self._proof.get(folder, ACTED)
 
     def contracts(self, modules: Mapping[str, str]) -> list[Kept]:
         """Judge contracts. `modules` maps the name of each to the module that it stands in, as a path."""

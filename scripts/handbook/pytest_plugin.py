@@ -78,15 +78,31 @@ def pytest_configure(config: pytest.Config) -> None:
 def proves(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Say what this test proves of a snippet: `proves(path, check, tool=..., seconds=..., files=...)`.
 
-    Of a contract it is the path of its module, and its name. `tool` is the tool's name and version, `files` maps each
-    file that went in to the digest of its content.
+    Of a contract it is the path of its module, and its name. Of objects in a cluster it is their folder, `ACTED`, and
+    `acted=...`, who acted on each. `tool` is the tool's name and version, `files` maps each file that went in to the
+    digest of its content.
     """
     claims = request.config.stash[RESULTS].claims.setdefault(request.node.nodeid, [])
 
-    def claim(path: str, check: str, *, tool: str, seconds: float, files: Mapping[str, str]) -> None:
-        whole = digest(tool, *(part for item in sorted(files.items()) for part in item))
+    def claim(
+        path: str,
+        check: str,
+        *,
+        tool: str,
+        seconds: float,
+        files: Mapping[str, str],
+        acted: Mapping[str, str] | None = None,
+    ) -> None:
         claims.append(
-            {"subject": path, "name": check, "tool": tool, "seconds": seconds, "digest": whole, "files": dict(files)}
+            {
+                "subject": path,
+                "name": check,
+                "tool": tool,
+                "seconds": seconds,
+                "digest": digest(tool, *(part for item in sorted(files.items()) for part in item)),
+                "files": dict(files),
+                "acted": dict(acted or {}),
+            }
         )
 
     return claim

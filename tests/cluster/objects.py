@@ -23,6 +23,12 @@ def rendered(overlay: str) -> list[Object]:
     return [copy.deepcopy(each.value) for each in kustomize.render(ROOT, f"{FOLDER}/{overlay}").objects]
 
 
+def files_of(*overlays: str) -> set[str]:
+    """The files that folders below `snippets/kubernetes` are built from. Raises what `kustomize.closure` raises."""
+    folders = (f"{FOLDER}/{overlay}/{kustomize.FILE}" for overlay in overlays)
+    return {file for folder in folders for file in kustomize.closure(ROOT, folder)}
+
+
 def find(objects: Iterable[Object], kind: str, name: str) -> Object:
     """The one of a kind and a name."""
     return next(each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)

@@ -1,4 +1,4 @@
-"""What the API server takes of the overlays, and what the namespace and the policy of the folder refuse.
+"""What the API server takes of the overlays, who acts on it, and what the namespace and the policy refuse.
 
 No pod of them runs: the nodes take no new ones as long as the overlays are in the cluster.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,40 @@ import pytest
 from handbook import cluster as clusters
 from handbook import go, kustomize
 from handbook.catalog import ROOT
-from handbook.cluster import NODES, Cluster
-from handbook.proof import digest, digests
+from handbook.cluster import NODES, Cluster, version
+from handbook.proof import ACTED, digest, digests
 from handbook.stacks import engine
+from handbook.tools import run
 from tests.boot.client import wait_for
 
-from . import objects
-from .objects import FOLDER, Edit, Object, edited, find, give, pod, rendered, workload
+from . import controllers, objects
+from .controllers import acted, label, settled
+from .objects import FOLDER, Edit, Object, edited, files_of, find, give, pod, rendered, workload
 
 NAMESPACE = "assistant"
 pytestmark = pytest.mark.timeout(600)
 
 OVERLAYS = ("try-out", "production", "internal-ca", "ingress")
+ADDED = (
+    *("Certificate", "ExternalSecret", "Gateway", "HTTPRoute", "Ingress", "Issuer"),
+    *("ScaledObject", "SecretStore", "ServiceMonitor", "TriggerAuthentication"),
+)
+"""The kinds of the overlays that wait for a controller which the cluster of the tests has not."""
+
+MANAGER, WAITS = "kube-controller-manager", "kube-controller-manager, kube-scheduler"
+ACTS = {
+    # No node takes a pod: so no kubelet gave it anything, and no packet of it was judged.
+    **dict.fromkeys(("ConfigMap", "NetworkPolicy"), ""),
+    **dict.fromkeys(("Namespace", "HorizontalPodAutoscaler", "PodDisruptionBudget"), MANAGER),
+    **dict.fromkeys(("Deployment", "Job"), WAITS),
+    "Service": f"{MANAGER}, kube-proxy",
+    "ServiceAccount": "kube-apiserver",
+    **dict.fromkeys(ADDED, ""),
+    # The controller that reads the store would have it.
+    "ServiceAccount/secrets": "",
+}
+"""Who acts on the objects of a kind, or on one of them, as long as no node takes a pod."""
+
 KINDS = ("Deployment", "StatefulSet", "Job", "Pod")
 PLACES = ("containers", "initContainers")
 APPLY = ("--server-side", "--validate=strict")
@@ -40,9 +63,12 @@ def inputs() -> str:
 
 
 def _inputs() -> dict[str, str]:
-    folders = (f"{FOLDER}/{name}/{kustomize.FILE}" for name in (*OVERLAYS, "policy"))
-    read = {file for folder in folders for file in kustomize.closure(ROOT, folder)}
-    tests = (Path(__file__), Path(objects.__file__), *(ROOT / "tests" / name for name in ("boot/client.py",)))
+    read = files_of(*OVERLAYS, "policy")
+    tests = (
+        Path(__file__),
+        *(Path(used.__file__) for used in (controllers, objects)),
+        *(ROOT / "tests" / name for name in ("boot/client.py",)),
+    )
     also = (*tests, ROOT / "tests" / "cluster" / "conftest.py")
     pins = (*go.pins("schemas"), *kustomize.pins())
     return {**engine(also), **clusters.inputs(), **digests(ROOT, sorted({*read, *pins}))}
@@ -116,6 +142,41 @@ def applied(cluster: Cluster, made: list[Object]) -> None:
     said = [line for line in result.stderr.splitlines() if not re.match(r"[EWI]\d{4} ", line)]
     assert (result.returncode, said) == (0, []), result.stderr
     assert len(result.stdout.splitlines()) == len(made)
+
+
+@contextmanager
+def standing(cluster: Cluster, overlay: str) -> Iterator[list[Object]]:
+    """The objects of an overlay, which are in the cluster with the pods that they want. AssertionError as `applied`."""
+    made = rendered(overlay)
+    try:
+        applied(cluster, made)
+        wanted = {
+            each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+            for each in made
+            if each["kind"] in KINDS
+        }
+        assert {"api", "worker", "beat", "migrations"} <= wanted
+        wait_for(lambda: wanted <= components(cluster), f"pods of {', '.join(sorted(wanted))}", 90)
+        yield made
+    finally:
+        inside = [each for each in made if each["kind"] != "Namespace"]
+        give(cluster, "delete", inside, "--ignore-not-found", "--wait=false")
+        wait_for(lambda: not components(cluster), "its pods are gone", 90)
+
+
+@contextmanager
+def stopped(cluster: Cluster, program: str) -> Iterator[None]:
+    """A program of the control plane that does nothing. Its name is what the kernel has of it: 15 characters."""
+
+    def send(signal: str) -> None:
+        sent = run(["docker", "exec", cluster.containers[0], "pkill", f"--signal={signal}", "--exact", program[:15]])
+        assert sent.returncode == 0, f"{program} got no {signal}: {sent.stderr}"
+
+    send("STOP")
+    try:
+        yield
+    finally:
+        send("CONT")
 
 
 def image(name: str, place: str = "containers") -> Edit:
@@ -213,7 +274,7 @@ class TestPolicy:
     def test_these_are_the_kinds_that_it_covers(self) -> None:
         rules = find(rendered("policy"), "ValidatingAdmissionPolicy", "workloads")["spec"]["matchConstraints"]
         covered = {name for rule in rules["resourceRules"] for name in rule["resources"]}
-        assert covered == {f"{kind.lower()}s" for kind in KINDS}
+        assert covered == {*(f"{kind.lower()}s" for kind in KINDS), "pods/ephemeralcontainers"}
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_what_is_as_it_should_be_is_taken(self, policy: Cluster, template: Object, kind: str) -> None:
@@ -249,20 +310,51 @@ class TestOverlays:
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_object_is_taken_without_a_remark(self, installed: Cluster, policy: Cluster, overlay: str) -> None:
         """And the pods that they want are made: neither the namespace nor the policy refuses them."""
-        made = rendered(overlay)
+        with standing(installed, overlay):
+            pass
+
+    @pytest.mark.parametrize("overlay", [each for each in OVERLAYS if each != "try-out"])
+    def test_nobody_acts_on_what_other_projects_add(
+        self, installed: Cluster, proves: Callable[..., None], overlay: str
+    ) -> None:
+        with standing(installed, overlay) as made:
+            expected = {label(each): ACTS.get(label(each), ACTS.get(each["kind"])) for each in made}
+            found = settled(installed, made, lambda name, who: who == expected[name])
+        files = digests(ROOT, sorted(files_of(overlay)))
+        proves(f"kubernetes/{overlay}", ACTED, tool=f"Kubernetes {version()}", seconds=0, files=files, acted=found)
+        assert found == expected
+
+    @pytest.mark.negative
+    def test_who_is_stopped_has_not_acted(self, installed: Cluster) -> None:
+        works = ("Deployment", "HorizontalPodAutoscaler", "Job", "PodDisruptionBudget", "ServiceAccount")
+        acts = {**dict.fromkeys(works, ""), "Service": "kube-proxy"}
+        made = [each for each in rendered("production") if each["kind"] in acts and label(each) not in ACTS]
+
+        def found(then: dict[str, str]) -> set[str]:
+            seen = settled(installed, made, lambda name, who: who == then[name.partition("/")[0]])
+            return {f"{name.partition('/')[0]}: {who}" for name, who in seen.items()}
+
         try:
-            applied(installed, made)
-            wanted = {
-                each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
-                for each in made
-                if each["kind"] in KINDS
-            }
-            assert {"api", "worker", "beat", "migrations"} <= wanted
-            wait_for(lambda: wanted <= components(installed), f"pods of {', '.join(sorted(wanted))}", 90)
+            with stopped(installed, MANAGER):
+                applied(installed, made)
+                assert found(acts) == {f"{kind}: {who}" for kind, who in acts.items()}
+            assert found(ACTS) == {f"{kind}: {ACTS[kind]}" for kind in acts}
         finally:
-            inside = [each for each in made if each["kind"] != "Namespace"]
-            give(installed, "delete", inside, "--ignore-not-found", "--wait=false")
+            give(installed, "delete", made, "--ignore-not-found", "--wait=false")
             wait_for(lambda: not components(installed), "its pods are gone", 90)
+
+    @pytest.mark.negative
+    def test_a_controller_that_acts_is_seen(self, installed: Cluster) -> None:
+        with standing(installed, "production") as made:
+            certificate = find(made, "Certificate", "api")
+            status = {
+                **{key: certificate[key] for key in ("apiVersion", "kind", "metadata")},
+                "status": {"revision": 1},
+            }
+            writes = ("--server-side", "--subresource=status", "--field-manager=cert-manager")
+            said = give(installed, "apply", [status], *writes)
+            assert said.returncode == 0, said.stderr
+            assert acted(installed, [certificate]) == {"Certificate/api": "cert-manager"}
 
     @pytest.mark.negative
     @pytest.mark.parametrize(
@@ -309,6 +401,7 @@ def test_what_the_digest_is_made_of() -> None:
         f"{FOLDER}/policy/workloads.yaml",
         "tools/cluster/go.mod",
         "tools/schemas/go.sum",
+        "tests/cluster/controllers.py",
         "tests/cluster/objects.py",
         "tests/cluster/conftest.py",
         "scripts/handbook/schemas.py",

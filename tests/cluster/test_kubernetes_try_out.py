@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from handbook.cluster import version
+from handbook.proof import ACTED
 from handbook.walkthroughs import Walkthrough
 from tests.boot.client import wait_for
 
+from . import controllers, objects
 from . import reader as readers
+from .controllers import settled
 from .reader import NAMESPACE, Reader
 
 # The first start waits for images; a node of the cluster is this machine.
@@ -25,7 +31,7 @@ DOWN_SECONDS = 60
 
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
-    return readers.inputs(__file__)
+    return readers.inputs(__file__, controllers.__file__, objects.__file__)
 
 
 def inside(component: str) -> list[str]:
@@ -102,6 +108,17 @@ class TestItServes:
             assert f'"{part}":{{"state":' in shown
 
 
+class TestControllers:
+    def test_somebody_acts_on_every_object(self, started: Reader, proves: Callable[..., None]) -> None:
+        built = [started.run("kubectl", "kustomize", folder).stdout for folder in (".", "../policy")]
+        given = [each for text in built for each in yaml.safe_load_all(text)]
+        found = settled(started.cluster, given, lambda name, who: bool(who))
+        files = {path: started.files[path] for path in objects.files_of("try-out", "policy")}
+        proves(STACK, ACTED, tool=f"Kubernetes {version()}", seconds=0, files=files, acted=found)
+        assert [name for name, who in found.items() if not who] == []
+        assert {"Deployment/api", "NetworkPolicy/nobody", "ValidatingAdmissionPolicyBinding/workloads"} <= {*found}
+
+
 class TestPolicies:
     def test_what_is_not_allowed_does_not_come_through(self, started: Reader) -> None:
         """The beat needs no provider and nobody outside asks a database; the API needs both of the first."""
@@ -123,6 +140,20 @@ class TestPolicies:
         assert not reaches("beat", "provider", 9000)
         assert not reaches("worker", "api", 80)
         assert not reaches("provider", "postgres", 5432)
+
+    def test_a_container_that_is_added_to_a_pod_needs_a_tag_as_well(self, started: Reader) -> None:
+        pod = started.pods("beat")[0]["metadata"]["name"]
+
+        def add(name: str, image: str) -> tuple[int, str]:
+            options = [f"--image={image}", f"--container={name}", "--profile=restricted"]
+            command = ["kubectl", f"--namespace={NAMESPACE}", "debug", pod, *options, "--", "true"]
+            ended = started.run(*command)
+            return ended.returncode, ended.stderr
+
+        code, said = add("newest", "assistant:latest")
+        assert code == 1
+        assert said.endswith("denied request: the image needs a tag other than latest, or a digest: newest\n")
+        assert add("pinned", "assistant:1.0.0")[0] == 0
 
 
 class TestTheDatabaseIsAway:

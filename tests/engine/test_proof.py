@@ -355,6 +355,35 @@ def test_a_record_tells_which_images_ran(nginx: Path) -> None:
     ]
 
 
+CLUSTER = """
+def test_somebody_acts(proves):
+    seen = {"Deployment/api": "kubelet", "Gateway/api": ""}
+    proves("demo", "acted", tool="Kubernetes 1", seconds=0, files={}, acted=seen)
+    assert open("verdict.txt").read() == "good"
+"""
+
+
+def test_who_acted_on_objects_is_written(project: pytest.Pytester) -> None:
+    Path("tests/test_cluster.py").write_text(CLUSTER)
+    run(project, "tests/test_cluster.py").assert_outcomes(passed=1)
+    record = Judge(Proof.read(project.path), project.path).acted("demo")
+    assert record is not None
+    assert (record.passed, record.acted) == (True, {"Deployment/api": "kubelet", "Gateway/api": ""})
+    Path("verdict.txt").write_text("bad")
+    run(project, "tests/test_cluster.py").assert_outcomes(failed=1)
+    record = Proof.read(project.path).get("demo", proof.ACTED)
+    assert record is not None
+    assert not record.passed
+
+
+def test_who_acted_is_no_boot_of_the_folder(nginx: Path) -> None:
+    store = Proof.read(nginx)
+    store.add(replace(record(nginx, "nginx", proof.ACTED, files=[MAIN]), acted={"Gateway/api": ""}))
+    judge = Judge(store, nginx)
+    assert judge.booted() == []
+    assert judge.row(MAIN).boots == ()
+
+
 def test_a_record_is_judged_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     good, bad = record(tmp_path, "a", "x"), record(tmp_path, "a", "x", passed=False)
@@ -381,7 +410,7 @@ def test_records_of_what_is_gone_are_dropped(nginx: Path) -> None:
     assert kept.get("nginx", "x") is not None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 3}', '{"format": 3, "records": [{}]}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 4}', '{"format": 3, "records": [{}]}'])
 def test_a_damaged_store_is_an_error_and_not_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache/proof.json").write_text(text)
@@ -393,6 +422,20 @@ def test_a_store_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".cache").write_text("")
     with pytest.raises(HandbookError, match=r"proof\.json: the proof can't be written"):
         Proof(tmp_path / ".cache/proof.json").write()
+
+
+def test_a_store_of_before_proves_what_it_says(nginx: Path) -> None:
+    """Its records have no field for who acted."""
+    store = Proof.read(nginx)
+    store.add(record(nginx, MAIN, "gixy"))
+    store.write()
+    file = nginx / ".cache/proof.json"
+    whole = json.loads(file.read_text())
+    assert whole["format"] == proof.FORMAT
+    for one in whole["records"]:
+        del one["acted"]
+    file.write_text(json.dumps({**whole, "format": 3}))
+    assert Proof.read(nginx).get(MAIN, "gixy") == store.get(MAIN, "gixy")
 
 
 def test_a_store_of_another_format_proves_nothing(tmp_path: Path) -> None:

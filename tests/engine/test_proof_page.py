@@ -12,7 +12,7 @@ import pytest
 
 from handbook import contracts
 from handbook.catalog import Catalog
-from handbook.proof import WORDS, Judge, Outcome, Proof, State
+from handbook.proof import ACTED, WORDS, Judge, Outcome, Proof, State
 from handbook.site import proof_page
 from handbook.site.proof_page import mark
 from tests.records import STORY, WALKTHROUGH, WORK, booted, checked, record, write
@@ -73,6 +73,53 @@ def test_a_probe_that_failed_is_told_from_one_that_passed(
         "answers: a b: passed, 0.3 s",
         "survives: failed, 1.0 s",
     ]
+
+
+def lines(html: str) -> list[tuple[str, ...]]:
+    """The text of each cell of a table, by its rows."""
+    return [tuple(map(text, re.findall("<td>(.*?)</td>", row))) for row in re.findall("<tr>(<td>.*?)</tr>", html)]
+
+
+@pytest.fixture
+def seen(root: Path, store: Proof) -> Proof:
+    """What was seen of two folders of objects; the second has what the first waits for."""
+    for folder, objects in (
+        ("k/b", {"ConfigMap/a": "kubelet", "Job/a": "kubelet"}),
+        ("k/a", {"ConfigMap/a": "", "Gateway/a": "", "Job/a": "manager, <x>", "Job/b": "manager, <x>"}),
+    ):
+        made = replace(record(root, folder, ACTED, files=[WALKTHROUGH]), tool="Kubernetes 1", acted=objects)
+        store.add(replace(made, time="2026-01-02T00:00:00Z"))
+    return store
+
+
+def test_who_acted_on_each_object_stands_there(root: Path, seen: Proof) -> None:
+    judge = Judge(seen, root)
+    html = proof_page.acted(judge, "k/a", "k/b")
+    assert lines(html) == [
+        ("ConfigMap", "a", "kubelet, in k/b"),
+        ("Gateway", "a", "schema and API only"),
+        ("Job", "a, b", "manager, <x>"),
+    ]
+    assert "<em>schema and API only</em>" in html
+    assert f"{mark('proven')} <code>k/a</code>: Kubernetes 1, 2026-01-02, commit <code>none</code>" in html
+    assert lines(proof_page.acted(judge, "k/a"))[0] == ("ConfigMap", "a", "schema and API only")
+
+
+def test_who_acted_is_out_of_date_when_a_file_was_edited(root: Path, seen: Proof) -> None:
+    write(root, WALKTHROUGH, "# B\n")
+    assert f"<p>{mark('changed')} <code>k/a</code>" in proof_page.acted(Judge(seen, root), "k/a")
+
+
+def test_nobody_is_said_to_have_acted_before_it_ran(root: Path, seen: Proof) -> None:
+    judge = Judge(seen, root)
+    assert proof_page.acted(judge, "k/c") == f"<p>{mark('not run')} <code>k/c</code></p>"
+    assert "schema and API only" not in proof_page.acted(judge, "k/a", "k/c")
+
+
+def test_a_stack_tells_who_acted_on_its_objects(root: Path, store: Proof) -> None:
+    assert "Who acted" not in proof_page.stacks(Judge(store, root))
+    store.add(replace(record(root, "compose/demo", ACTED, files=[]), acted={"Job/a": "kubelet"}))
+    assert lines(proof_page.stacks(Judge(store, root))) == [("Job", "a", "kubelet")]
 
 
 def test_a_stack_that_has_not_booted_stands_there(root: Path, store: Proof) -> None:

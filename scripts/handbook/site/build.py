@@ -87,6 +87,7 @@ def define(env: Any) -> None:
     env.macro(lambda name: downloads.tree(catalog, name, upwards(place(env.page))), "archive_files")
     env.macro(lambda: tables.errors(catalog, upwards(place(env.page))), "errors_list")
     env.macro(lambda: proof_page.summary(catalog, judge), "proof_summary")
+    env.macro(lambda folder, *others: proof_page.acted(judge, folder, *others), "acted")
     env.macro(proof_page.filter_bar, "proof_filter")
     env.macro(lambda: proof_page.stacks(judge), "proof_stacks")
     env.macro(lambda: proof_page.snippets(catalog, judge), "proof_snippets")

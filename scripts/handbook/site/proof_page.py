@@ -56,7 +56,9 @@ def filter_bar() -> str:
 
 
 def stacks(judge: Judge) -> str:
-    """For each stack: its state, and for each module of tests that boots it the images that ran, and every probe."""
+    """For each stack: its state, for each module of tests that boots it the images that ran, and every probe; in a
+    cluster also who acted on its objects.
+    """
     return "".join(_stack(judge, stack) for stack in judge.booted())
 
 
@@ -64,9 +66,10 @@ def _stack(judge: Judge, stack: Booted) -> str:
     name = escape(stack.stack)
     passed = f" {_passed(stack.records)}." if stack.records else ""
     modules = "".join(_module(judge, module, record) for module, record in stack.modules)
+    who = acted(judge, stack.stack) if judge.acted(stack.stack) else ""
     return (
         f'<section data-state="{stack.state}"><h3 id="{_anchor("stack", stack.stack)}">{name}</h3>'
-        f"<p>{mark(stack.state)}{passed}</p>{modules}</section>"
+        f"<p>{mark(stack.state)}{passed}</p>{modules}{who}</section>"
     )
 
 
@@ -158,6 +161,40 @@ def unproven(catalog: Catalog, judge: Judge) -> str:
         for name, what in stood
     ]
     return f"<ul>{''.join(items)}</ul>"
+
+
+def acted(judge: Judge, folder: str, *others: str) -> str:
+    """For each object of a folder that was given to a cluster: who acted on it there, or that nobody did.
+
+    What waited there for something may have been acted on in one of `others`, under the same kind and name. Nothing is
+    said of any object as long as one of the folders was not given to a cluster.
+    """
+    found = {name: judge.acted(name) for name in (folder, *others)}
+    records = {name: record for name, record in found.items() if record}
+    told = f"<p>{'<br>'.join(_told(judge, name, record) for name, record in found.items())}</p>"
+    if len(records) < len(found):
+        return told
+    rows: dict[tuple[str, str], list[str]] = {}
+    for each in records[folder].acted:
+        kind, _, name = each.partition("/")
+        rows.setdefault((kind, _who(each, folder, records)), []).append(f"<code>{escape(name)}</code>")
+    lines = (
+        f"<tr><td>{kind}</td><td>{', '.join(names)}</td><td>{who}</td></tr>" for (kind, who), names in rows.items()
+    )
+    return told + _table(("Kind", "Objects", "Who acted on them"), lines)
+
+
+def _told(judge: Judge, name: str, record: Record | None) -> str:
+    said = f"{mark(judge.state_of(record))} <code>{escape(name)}</code>"
+    return f"{said}: {escape(record.tool)}, {_when(record)}" if record else said
+
+
+def _who(each: str, folder: str, records: Mapping[str, Record]) -> str:
+    """Who acted on an object where it was first seen that somebody did."""
+    for name, record in records.items():
+        if who := record.acted.get(each):
+            return escape(who) + ("" if name == folder else f", in <code>{escape(name)}</code>")
+    return "<em>schema and API only</em>"
 
 
 def _table(head: Iterable[str], rows: Iterable[str]) -> str:
