@@ -21,16 +21,24 @@ def not_shown(catalog: Catalog) -> list[str]:
 
 
 def not_run(catalog: Catalog) -> list[str]:
-    """Say which paragraphs of an `operate.sh` no module of tests that boots something has the name of, as a string."""
-    named: set[object] = set()
+    """Say which paragraphs of an `operate.sh` no module of tests that boots something has the name of, as a string.
+
+    A module that names folders with such scripts counts for these alone: others have paragraphs of the same name.
+    """
+    found = list(_paragraphs(catalog, "operate.sh"))
+    folders = {path.rpartition("/")[0] for path, _ in found}
+    named: dict[str, set[object]] = {folder: set() for folder in folders}
     for file in catalog.files:
         if file.startswith(tuple(f"{folder}/" for folder in BOOTS)) and file.endswith(".py"):
             tree = ast.parse((catalog.root / file).read_text(encoding="utf-8"))
-            named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            own = {folder for folder in folders if {folder, folder.removeprefix("snippets/")} & texts}
+            for folder in own or folders:
+                named[folder] |= texts
     return [
         f"{path}:{step.line}: no test runs {step.name}; run it in {' or '.join(BOOTS)}, or take it out"
-        for path, step in _paragraphs(catalog, "operate.sh")
-        if step.name not in named
+        for path, step in found
+        if step.name not in named[path.rpartition("/")[0]]
     ]
 
 

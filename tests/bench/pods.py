@@ -15,7 +15,6 @@ not, so this does: https://kubernetes.io/docs/reference/config-api/kubelet-confi
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import statistics
 import threading
@@ -37,7 +36,7 @@ from handbook.findings import HandbookError
 from handbook.memory import needed
 from handbook.proof import now
 from handbook.stacks import ComposeStack, default_mtu, free_ports
-from tests.bench.throughput import BASE, CONNECTIONS, DOCKERFILE, PATH, QUIET, SCRIPT, TIMEOUT_SECONDS
+from tests.bench.throughput import BASE, CONNECTIONS, DOCKERFILE, PATH, QUIET, counted
 from tests.running import SECRETS, SERVICE
 
 NAME = "pods"
@@ -260,14 +259,9 @@ def asked(image: str, net: str, case: Case, seconds: int, cores: Cores) -> dict[
 
     Raises HandbookError when wrk ends otherwise than well, or has not asked each of the pods.
     """
-    container = [f"--network={net}", f"--cpuset-cpus={cores.wrk}", f"--volume={SCRIPT}:/spread.lua:ro"]
-    options = [f"--threads={MANY}", f"--connections={CONNECTIONS}", f"--duration={seconds}s"]
-    options += [f"--timeout={TIMEOUT_SECONDS}s", "--script=/spread.lua"]
-    answer = _docker("run", "--rm", *container, image, *options, f"http://{_alias(case)}:{PORT}{PATH}")
-    try:
-        said: dict[str, int] = json.loads(answer.splitlines()[-1])
-    except (ValueError, IndexError):
-        raise HandbookError(f"{SCRIPT.name} has told nothing: {answer}") from None
+    said = counted(
+        image, net, f"http://{_alias(case)}:{PORT}{PATH}", seconds, f"--cpuset-cpus={cores.wrk}", threads=MANY
+    )
     if said["addresses"] != case.pods or not said["requests"]:
         raise HandbookError(f"{case.name}: not {case.pods} pods were asked: {said}")
     return said

@@ -135,7 +135,13 @@ def wrk(image: str, network: str, host: str, url: str, addresses: int, seconds: 
 
 
 def counted(
-    image: str, network: str, url: str, seconds: int, *options: str, timeout: int = TIMEOUT_SECONDS
+    image: str,
+    network: str,
+    url: str,
+    seconds: int,
+    *options: str,
+    timeout: int = TIMEOUT_SECONDS,
+    threads: int = THREADS,
 ) -> dict[str, int]:
     """Send requests with wrk, in a container with these options, and return what `spread.lua` has counted.
 
@@ -143,7 +149,7 @@ def counted(
     Raises HandbookError when wrk ends otherwise than well, or its script has told nothing.
     """
     container = ["docker", "run", "--rm", f"--network={network}", *options, f"--volume={SCRIPT}:/spread.lua:ro", image]
-    asked = [f"--threads={THREADS}", f"--connections={CONNECTIONS}", f"--duration={seconds}s", f"--timeout={timeout}s"]
+    asked = [f"--threads={threads}", f"--connections={CONNECTIONS}", f"--duration={seconds}s", f"--timeout={timeout}s"]
     ran = tools.run([*container, *asked, "--script=/spread.lua", url], timeout=seconds + 30)
     if ran.returncode:
         raise HandbookError(f"wrk ended with {ran.returncode}: {ran.stdout}{ran.stderr}")

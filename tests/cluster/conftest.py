@@ -14,11 +14,15 @@ from handbook.findings import HandbookError
 from handbook.proof import modules
 from handbook.pytest_plugin import RESULTS, clearly, module_name
 from handbook.walkthroughs import Walkthrough
+from tests.boot.load import new_clients
 from tests.boot.symptoms import Symptom, marked
 
 from .reader import NAMESPACE, PORT, STACK, Reader, reading, remove
 
 CLUSTER = pytest.StashKey[Cluster]()
+# It is for the whole cluster.
+POLICY = "snippets/kubernetes/policy"
+CLIENTS = 3
 
 
 @clearly
@@ -45,6 +49,7 @@ def reader(cluster: Cluster) -> Iterator[Reader]:
             yield one
         finally:
             remove(cluster, NAMESPACE)
+            cluster.ask("delete", "--kustomize", str(ROOT / POLICY), "--ignore-not-found", "--timeout=60s")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,16 @@ def walk(request: pytest.FixtureRequest, reader: Reader) -> Iterator[Walkthrough
         results = request.config.stash[RESULTS]
         whole = name == modules(ROOT, STACK)[0] and results.ran_whole(results.modules[name])
         assert not (left and whole and not request.session.testsfailed), f"no test ran {', '.join(left)}"
+
+
+@pytest.fixture(scope="module")
+def keys(reader: Reader, walk: Walkthrough) -> list[str]:
+    """API keys of clients, made before the service starts."""
+    walk.until("prepare")
+    made, lines = new_clients(CLIENTS)
+    with (reader.folder / "secrets" / "api_keys").open("a") as file:
+        file.write(lines)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,9 @@ def acted(cluster: Cluster, objects: Iterable[Object]) -> dict[str, str]:
     name is left out.
     """
     wanted = list(objects)
-    said = give(cluster, "get", wanted, *MANAGED).stdout
-    there = {_key(each): each for each in _items(json.loads(said or "{}"))}
+    asked = give(cluster, "get", wanted, *MANAGED)
+    assert asked.returncode == 0, asked.stderr
+    there = {_key(each): each for each in _items(json.loads(asked.stdout or "{}"))}
     spaces: dict[str, Space] = {}
     found = {}
     for each in wanted:
@@ -102,7 +103,9 @@ class Space:
     @cached_property
     def rules(self) -> list[str]:
         """What the nodes do with packets."""
-        return [line for node in NODES for line in self.cluster.inside(node, "iptables-save").stdout.splitlines()]
+        saved = [self.cluster.inside(node, "iptables-save") for node in NODES]
+        assert not any(each.returncode for each in saved), saved
+        return [line for each in saved for line in each.stdout.splitlines()]
 
     @cached_property
     def policies(self) -> set[str]:

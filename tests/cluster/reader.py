@@ -25,11 +25,12 @@ from handbook.proof import digest, digests
 from handbook.stacks import ClusterStack, ComposeStack
 from handbook.walkthroughs import Walkthrough, steps
 from tests.boot.building import path_with
+from tests.boot.releases import changed
 
 STACK = "kubernetes/try-out"
 NAMESPACE = "assistant"
 PORT = 30080
-BUILT = ("assistant:1.0.0", "assistant:1.1.0", "assistant-provider:1.0.0")
+BUILT = (*(f"assistant:1.{minor}.0" for minor in range(4)), "assistant-provider:1.0.0")
 
 # What is built upon, and with which arguments: as in Compose.
 _PRODUCTION = ComposeStack("compose/production", Catalog())
@@ -105,6 +106,20 @@ class Reader:
         """The service, with the operator's key."""
         return Door(self.cluster.ports[PORT], (self.folder / "secrets" / "api_key").read_text().strip())
 
+    @property
+    def service(self) -> Path:
+        """The folder of the service in the copy."""
+        return self.folder / "../../service"
+
+    def build(self, version: str, files: Mapping[str, str]) -> None:
+        """Give the nodes a version of the service that differs in these files, named by their path in its folder."""
+        image = f"assistant:{version}"
+        with changed(self.service, files):
+            built = self.run("docker", "build", "--quiet", "--tag", image, "../../service")
+        assert built.returncode == 0, built.stderr
+        given = self.run("kind", "load", "docker-image", "--name", "assistant", image)
+        assert given.returncode == 0, given.stderr
+
     def walk(self) -> Walkthrough:
         """The page's walkthrough."""
         name = f"{self.stack.folder}/walkthrough.sh"
@@ -176,12 +191,13 @@ def reading(given: Cluster) -> Iterator[Reader]:
 
 
 def remove(given: Cluster, namespace: str) -> None:
-    """Remove a namespace from a cluster, and return when it is gone."""
-    inside, now = f"--namespace={namespace}", ("--all", "--grace-period=0", "--force")
+    """Remove a namespace from a cluster. AssertionError when it does not go."""
+    inside, bounded = f"--namespace={namespace}", "--timeout=60s"
     # Nobody asks its pods any more. Those that it still has would make it wait for the longest of their graces.
-    given.ask("delete", "deployments,statefulsets,replicasets,jobs", inside, "--all", "--cascade=orphan")
-    given.ask("delete", "pods", inside, *now)
-    given.ask("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s", timeout=130)
+    given.ask("delete", "deployments,statefulsets,replicasets,jobs", inside, "--all", "--cascade=orphan", bounded)
+    given.ask("delete", "pods", inside, "--all", "--grace-period=0", "--force", bounded)
+    ended = given.ask("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s", timeout=130)
+    assert ended.returncode == 0, ended.stderr
 
 
 def pulled() -> list[str]:
@@ -200,6 +216,7 @@ def _inputs(files: tuple[str, ...]) -> Mapping[str, str]:
     helpers = [*(boot / name for name in ("building.py", "client.py", "load.py", "releases.py"))]
     also = [*map(Path, files), *helpers, own / "conftest.py", own / "reader.py"]
     return {
+        **digests(ROOT, kustomize.pins()),
         **ClusterStack(STACK, Catalog()).inputs(also),
         **cluster.inputs(),
         **stacks.image_ids([*pulled(), *_PRODUCTION.references]),

@@ -42,7 +42,8 @@ with made:
 def inputs() -> str:
     """The digest of all that this module's result depends on."""
     tests = catalog.ROOT / "tests"
-    also = [Path(__file__), tests / "cluster" / "conftest.py", tests / "boot" / "client.py"]
+    own = [tests / "cluster" / name for name in ("conftest.py", "reader.py")]
+    also = [Path(__file__), *own, tests / "boot" / "client.py"]
     return digest(*(part for item in sorted({**engine(also), **cluster.inputs()}.items()) for part in item))
 
 

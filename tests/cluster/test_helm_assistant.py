@@ -25,8 +25,8 @@ from handbook.catalog import ROOT, Catalog
 from handbook.cluster import Cluster
 from handbook.walkthroughs import Walkthrough, steps
 from tests.boot.client import wait_for
-from tests.boot.load import Load, Result, new_clients, stored_texts
-from tests.boot.releases import changed, version_file
+from tests.boot.load import Load, Result, stored_texts
+from tests.boot.releases import version_file
 
 from . import objects
 from . import reader as readers
@@ -36,10 +36,9 @@ from .reader import NAMESPACE, PORT, Reader, remove
 FOLDER = "snippets/helm"
 CHART = f"{FOLDER}/assistant"
 STORES = "data"
-# The images are built within the time of the first test.
-pytestmark = pytest.mark.timeout(900)
+# The images are built, and all that happens under load, within the time of one test.
+pytestmark = pytest.mark.timeout(1800)
 
-CLIENTS = 3
 PACE = {"version": (6, 0.1), "search": (2, 0.5), "store": (2, 0.5), "stream": (3, 1.0)}
 # Of a stream, in tenths of a second.
 DROPS = 50
@@ -52,6 +51,8 @@ VALUES = {
     "image": {"repository": "assistant"},
     "host": "ask.example.org",
     "certificate": {"email": "operations@example.org"},
+    # These tests are about releases, and compare pods by their names.
+    "api": {"replicas": {"max": 2}},
     "network": {"data": ["10.244.0.0/16"]},
     "settings": {
         "DATABASE_HOST": f"postgres.{STORES}.svc",
@@ -96,12 +97,12 @@ class Operator:
 
     def run(self, name: str, edits: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run the page's paragraph of that name, with texts in it replaced, and return how it ended."""
-        text = {step.name: step.text for step in steps(self.folder / "commands.sh")}[name]
+        text = {step.name: step.text for step in steps(self.folder / "operate.sh")}[name]
         for old, new in (edits or {}).items():
             assert old in text, f"{name} has no {old!r}"
             text = text.replace(old, new)
         shell = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", text]
-        return tools.run(["env", *shell], cwd=self.folder, env=self.env, timeout=700)
+        return tools.run(["env", *shell], cwd=self.folder, env=self.env, timeout=800)
 
     def done(self, name: str) -> str:
         """Run the page's paragraph of that name and return what it prints. AssertionError when it fails."""
@@ -127,24 +128,11 @@ def say(cluster: Cluster, name: str, *, ready: bool = True) -> None:
 
 
 @pytest.fixture(scope="module")
-def keys(reader: Reader, walk: Walkthrough) -> list[str]:
-    """API keys of clients, made before the service starts."""
-    walk.until("prepare")
-    made, lines = new_clients(CLIENTS)
-    with (reader.folder / "secrets" / "api_keys").open("a") as file:
-        file.write(lines)
-    return made
-
-
-@pytest.fixture(scope="module")
 def loaded(keys: list[str], reader: Reader, walk: Walkthrough) -> Reader:
     """The nodes have the images of two versions, and those of what stands around the service."""
     reader.pull()
     walk.until("load-the-images", timeout=600)
-    with changed(reader.folder / "../../service", version_file("1.1.0")):
-        built = reader.run("docker", "build", "--quiet", "--tag", "assistant:1.1.0", "../../service")
-    assert built.returncode == 0, built.stderr
-    assert reader.run("kind", "load", "docker-image", "--name", "assistant", "assistant:1.1.0").returncode == 0
+    reader.build("1.1.0", version_file("1.1.0"))
     return reader
 
 
@@ -224,7 +212,7 @@ def installed(operator: Operator, stores: None, definitions: None, secret: Objec
         ends = threads.submit(operator.run, "install-it")
         wanted = ("get", "externalsecret", "assistant", f"--namespace={NAMESPACE}")
         wait_for(lambda: ends.done() or cluster.ask(*wanted).returncode == 0, "the ExternalSecret", 60, 0.5)
-        give(cluster, "apply", [secret], "--server-side")
+        taken(give(cluster, "apply", [secret], "--server-side"))
         ran = ends.result()
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "would violate PodSecurity" not in ran.stderr
@@ -322,12 +310,12 @@ def story(installed: Operator, keys: list[str]) -> Story:
         time.sleep(3)
         for part, paragraph, edits in (
             ("release", "release-a-version", {}),
-            ("no image", "release-a-version", {"1.1.0": "9.9.9", LATER: "--timeout 10s"}),
+            ("no image", "release-a-version", {"1.1.0": "9.9.9", LATER: "--timeout 30s"}),
             # The migrations run, and the pods answer where nobody asks.
             (
                 "no answer",
                 "release-a-version",
-                {LATER: "--set-string settings.GUNICORN_BIND=0.0.0.0:8001 --timeout 30s"},
+                {LATER: "--set-string settings.GUNICORN_BIND=0.0.0.0:8001 --timeout 60s"},
             ),
             ("rollback", "roll-back", {}),
         ):
@@ -529,9 +517,9 @@ class TestTheCertificateIsNotReady:
         """Helm waits for it, and going back waits for it, too. The pods stay what they are."""
         cluster = installed.reader.cluster
         before = names(story.states["rollback"])
-        same = {"1.1.0": "1.0.0", LATER: "--no-hooks --timeout 5s"}
+        same = {"1.1.0": "1.0.0", LATER: "--no-hooks --timeout 60s"}
         say(cluster, "certificate/api", ready=False)
-        ran = installed.run("release-a-version", same)
+        ran = installed.run("release-a-version", {**same, LATER: "--no-hooks --timeout 5s"})
         assert ran.returncode == 1
         assert f"resource Certificate/{NAMESPACE}/api not ready" in ran.stderr
         assert "an error occurred while rolling back the release" in ran.stderr

@@ -69,7 +69,7 @@ def _inputs() -> dict[str, str]:
         *(Path(used.__file__) for used in (controllers, objects)),
         *(ROOT / "tests" / name for name in ("boot/client.py",)),
     )
-    also = (*tests, ROOT / "tests" / "cluster" / "conftest.py")
+    also = (*tests, *(ROOT / "tests" / "cluster" / name for name in ("conftest.py", "reader.py")))
     pins = (*go.pins("schemas"), *kustomize.pins())
     return {**engine(also), **clusters.inputs(), **digests(ROOT, sorted({*read, *pins}))}
 
@@ -177,6 +177,8 @@ def stopped(cluster: Cluster, program: str) -> Iterator[None]:
         yield
     finally:
         send("CONT")
+        # It may have missed signs of life of the nodes meanwhile.
+        cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
 
 
 def image(name: str, place: str = "containers") -> Edit:

@@ -47,3 +47,12 @@ def test_every_paragraph_of_operate_is_run(root: Path) -> None:
     ]
     write(root, "tests/boot/helper.py", 'NAMES = ("take-one-away",)\n')
     assert not_run(Catalog(root)) == []
+
+
+def test_a_module_of_another_folder_runs_none_of_it(root: Path) -> None:
+    write(root, "snippets/b/operate.sh", "# What is done to it.\n\n# Take one away\ntrue\n")
+    write(root, "tests/boot/test_a.py", 'STACK = "a"\noperate("add-one")\n')
+    write(root, "tests/boot/test_b.py", 'FOLDER = "snippets/b"\noperate("take-one-away")\n')
+    assert not_run(Catalog(root)) == [
+        "snippets/a/operate.sh:7: no test runs take-one-away; run it in tests/boot or tests/cluster, or take it out"
+    ]

@@ -179,7 +179,8 @@ def acted(judge: Judge, folder: str, *others: str) -> str:
         kind, _, name = each.partition("/")
         rows.setdefault((kind, _who(each, folder, records)), []).append(f"<code>{escape(name)}</code>")
     lines = (
-        f"<tr><td>{kind}</td><td>{', '.join(names)}</td><td>{who}</td></tr>" for (kind, who), names in rows.items()
+        f"<tr><td>{escape(kind)}</td><td>{', '.join(names)}</td><td>{who}</td></tr>"
+        for (kind, who), names in rows.items()
     )
     return told + _table(("Kind", "Objects", "Who acted on them"), lines)
 

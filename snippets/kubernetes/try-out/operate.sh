@@ -117,6 +117,6 @@ kubectl get nodes --output 'jsonpath={.items[?(@.spec.unschedulable==true)].meta
 # Have the pods of a lost node elsewhere
 # First see that it is off: a database that still runs there would write beside the new one.
 kubectl taint node "${NODE:?the name of the node}" node.kubernetes.io/out-of-service=nodeshutdown:NoExecute
-for one in statefulset/postgres statefulset/broker deployment/api deployment/worker; do
+for one in statefulset/{postgres,broker} deployment/{cache,provider,api,worker,beat}; do
   kubectl --namespace assistant rollout status "$one" --timeout 180s
 done

@@ -11,9 +11,11 @@ kubectl --namespace assistant rollout status deployment api --timeout 180s
 
 # See what a release would change
 # Helm ends what it shows of a release with more empty lines.
-diff --unified --ignore-blank-lines <(helm get manifest assistant --namespace assistant) \
-  <(helm template assistant ./assistant --namespace assistant --values mine.yaml \
-    --set-string image.tag=1.1.0 --no-hooks) || (($? == 1))
+serves=$(helm get manifest assistant --namespace assistant) &&
+  comes=$(helm template assistant ./assistant --namespace assistant --values mine.yaml \
+    --set-string image.tag=1.1.0 --no-hooks) && {
+  diff --unified --ignore-blank-lines <(printf '%s\n' "$serves") <(printf '%s\n' "$comes") || (($? == 1))
+}
 
 # Release a version
 helm upgrade assistant ./assistant --namespace assistant --values mine.yaml \
@@ -35,4 +37,4 @@ kubectl --namespace assistant get events --field-selector type=Warning --sort-by
 # Remove it
 helm uninstall assistant --namespace assistant
 # Helm leaves what was a hook.
-kubectl --namespace assistant delete job migrations
+kubectl --namespace assistant delete job migrations --ignore-not-found
