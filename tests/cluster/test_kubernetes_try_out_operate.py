@@ -62,8 +62,13 @@ def serving(keys: list[str], started: Reader, walk: Walkthrough) -> Reader:
     """The service with both of its pods, and the image of a version that it can be replaced by."""
     walk.until("import-documents-in-the-background")
     wait_for(lambda: len(started.ready("api")) == 2, "two pods of the API")
-    started.build("1.1.0", version_file("1.1.0"))
+    started.build("1.1.0", {**version_file("1.1.0"), **newer(started)})
     return started
+
+
+def newer(reader: Reader) -> dict[str, str]:
+    """A migration that only the newer version has."""
+    return migration(reader.service, "newer", "CREATE TABLE newer (id bigint)")
 
 
 def version(reader: Reader) -> str:
@@ -90,6 +95,8 @@ def story(serving: Reader, keys: list[str]) -> Story:
             wait_for(lambda since=began: len(load.result.between(since, time.monotonic()).seen) > REQUESTS, name, 300)
             # Only now: for seconds after a release the old pods are still asked.
             story.version[name] = version(serving)
+            if name == "rollback":
+                story.said["migrations"] = serving.operate("see-what-the-migrations-say")
             story.ran[name] = (began, time.monotonic())
     return story
 
@@ -177,7 +184,8 @@ class TestAReleaseThatFails:
         wait_for(lambda: sorted(serving.ready("api")) == before, "the pods of before", 60, 1)
 
     def test_its_migration_fails(self, serving: Reader, before: list[str]) -> None:
-        serving.build("1.3.0", migration(serving.service, "bad", "SELECT 1 / 0"))
+        with changed(serving.service, newer(serving)):
+            serving.build("1.3.0", migration(serving.service, "bad", "SELECT 1 / 0"))
         ran = serving.run("./release.sh", "1.3.0", timeout=400)
         assert ran.returncode == 1, ran.stdout + ran.stderr
         assert "division by zero" in ran.stderr
@@ -310,6 +318,12 @@ def answers(door: Door, code: int) -> None:
 
 
 class TestAnOperator:
+    def test_sees_what_the_migrations_did(self, story: Story, serving: Reader) -> None:
+        """The version that serves again does not know the newest one, and has left it there."""
+        assert story.version["rollback"] == "1.0.0"
+        assert "the database is ahead, at newer; it stays as it is" in story.said["migrations"]
+        assert serving.operate("see-which-migration-the-database-has") == "newer\n"
+
     def test_sees_what_a_release_would_change(self, serving: Reader) -> None:
         shown = serving.operate("see-what-a-release-would-change")
         assert "replicas" not in shown

@@ -10,6 +10,13 @@
 # Roll back
 ./release.sh 1.0.0
 
+# See what the migrations say
+kubectl --namespace assistant logs job/migrations
+
+# See which migration the database has
+kubectl --namespace assistant exec postgres-0 -- psql --username=postgres --dbname=assistant \
+  --tuples-only --no-align --command="SELECT version_num FROM alembic_version"
+
 # See what a release would change
 # With the version of the file. Without the Job, which is never changed but made anew.
 kubectl diff --server-side --field-manager release.sh --force-conflicts --kustomize . \
