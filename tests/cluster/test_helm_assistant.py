@@ -310,12 +310,12 @@ def story(installed: Operator, keys: list[str]) -> Story:
         time.sleep(3)
         for part, paragraph, edits in (
             ("release", "release-a-version", {}),
-            ("no image", "release-a-version", {"1.1.0": "9.9.9", LATER: "--timeout 30s"}),
+            ("no image", "release-a-version", {"1.1.0": "9.9.9", LATER: "--timeout 15s"}),
             # The migrations run, and the pods answer where nobody asks.
             (
                 "no answer",
                 "release-a-version",
-                {LATER: "--set-string settings.GUNICORN_BIND=0.0.0.0:8001 --timeout 60s"},
+                {LATER: "--set-string settings.GUNICORN_BIND=0.0.0.0:8001 --timeout 45s"},
             ),
             ("rollback", "roll-back", {}),
         ):

@@ -92,7 +92,7 @@ def test_what_is_left_serves_on(lost: Reader) -> None:
 
 def test_the_database_stays_away_by_itself(lost: Reader) -> None:
     """Nobody can know that it does not write on."""
-    wait_for(lambda: found(lost, "how often are backups made") == 503, "the database is missed", 60, 1)
+    wait_for(lambda: lost.door.search().status_code == 503, "the database is missed", 60, 1)
     assert node(lost, "postgres-0") == LOST
 
 

@@ -314,7 +314,7 @@ class TestHowManyPods:
 
 def answers(door: Door, code: int) -> None:
     """Wait until a search is answered so: for seconds after a release the old pods are still asked."""
-    wait_for(lambda: door.ask("GET", "/v1/search", params={"q": "a"}).status_code == code, f"answer {code}", 30, 0.5)
+    wait_for(lambda: door.search().status_code == code, f"answer {code}", 30, 0.5)
 
 
 class TestAnOperator:
