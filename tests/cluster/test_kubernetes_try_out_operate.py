@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ PACE = {"version": (20, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": 
 PARTS = ("release", "rollback", "drain")
 # Beside releases that fail: enough to notice, and little enough that many of them are quick.
 LIGHT_PACE = {"version": (4, 0.1), "search": (2, 0.5), "store": (2, 0.5), "stream": (2, 1.0)}
+# So many requests wait so long for the model at once: longer than the autoscaler takes to look twice.
+WAITING, MODEL_SECONDS = 60, 25
+# As it stands, pods stay for five quiet minutes. That is not waited for.
+IMPATIENT = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}}}
 # What a pod of the API may use.
 LIMIT = "384Mi"
 # How long a decision of the autoscaler may take: a measurement, and the two intervals in which it looks.
@@ -235,6 +240,24 @@ def change(reader: Reader, what: dict[str, Any]) -> None:
     reader.cluster.kubectl("patch", "horizontalpodautoscaler", "api", f"--namespace={NAMESPACE}", patch)
 
 
+def utilization(reader: Reader) -> tuple[int, int]:
+    """The share of CPU that the autoscaler aims at, and the one that it saw last. AssertionError before it saw one."""
+    scaler = reader.get("horizontalpodautoscaler", "api")
+    (target,), (current,) = scaler["spec"]["metrics"], scaler["status"].get("currentMetrics") or [{}]
+    assert "resource" in current, scaler["status"]
+    return target["resource"]["target"]["averageUtilization"], current["resource"]["current"]["averageUtilization"]
+
+
+def in_progress(reader: Reader) -> int:
+    """How many requests the pods of the API are at work on, also those that only wait."""
+    code = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/metrics').read().decode())"
+    ask = ["kubectl", f"--namespace={NAMESPACE}", "exec"]
+    told = [reader.run(*ask, pod, "--", "python", "-c", code).stdout for pod in reader.ready("api")]
+    return sum(
+        int(float(number)) for text in told for number in re.findall(r"^http_requests_in_progress.* (\S+)$", text, re.M)
+    )
+
+
 def hold(reader: Reader, pod: str, memory: str) -> subprocess.CompletedProcess[str]:
     """Let a process in a pod take so much memory, such as `384Mi`, and say that it has it."""
     size = f"{memory.removesuffix('Mi')} * 2**20"
@@ -256,15 +279,32 @@ class TestHowManyPods:
             wait_for(lambda: len(serving.ready("api")) > 2, "they are ready", 60, 1)
         events = serving.run("kubectl", f"--namespace={NAMESPACE}", "get", "events").stdout
         assert "above target" in events
-        # As it stands, they stay for five quiet minutes. That is not waited for.
-        change(serving, {"metrics": before, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}}})
+        change(serving, {"metrics": before, **IMPATIENT})
         wait_for(lambda: replicas(serving) == 2, "two pods again", DECISION_SECONDS + 60, 1)
         assert load.result.seen
         assert load.result.failed == [], load.result
 
+    def test_requests_that_wait_for_the_model_add_no_pod(self, serving: Reader) -> None:
+        """They use next to no CPU, and that is all that the autoscaler looks at."""
+        wait_for(lambda: settled(serving), "two pods of the API", 120, 1)
+        wait_for(lambda: utilization(serving), "the autoscaler has looked", DECISION_SECONDS, 1)
+        question = {"question": f"be slow {MODEL_SECONDS}"}
+        with ThreadPoolExecutor(WAITING) as threads:
+            asked = [threads.submit(serving.door.ask, "POST", "/v1/answers", json=question) for _ in range(WAITING)]
+            wait_for(lambda: in_progress(serving) >= WAITING, "all of them wait", MODEL_SECONDS, 1)
+            seen = set()
+            while not all(one.done() for one in asked):
+                seen.add(replicas(serving))
+                time.sleep(1)
+        assert {one.result().status_code for one in asked} == {200}
+        assert seen == {2}
+        target, seen_last = utilization(serving)
+        assert seen_last < target
+
     @pytest.mark.parametrize("wanted", [1, 4])
     def test_a_number_that_is_set_by_hand_is_set_back(self, wanted: int, serving: Reader) -> None:
         wait_for(lambda: settled(serving), "two pods of the API")
+        change(serving, IMPATIENT)
         scale = ["scale", "deployment", "api", f"--namespace={NAMESPACE}", f"--replicas={wanted}", "--output=json"]
         assert json.loads(serving.cluster.kubectl(*scale))["spec"]["replicas"] == wanted
         wait_for(lambda: replicas(serving) == 2, "the autoscaler's number", DECISION_SECONDS, 1)
