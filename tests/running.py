@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from handbook import tools
 from handbook.catalog import ROOT
 
 SERVICE = ROOT / "snippets" / "service"
@@ -94,8 +95,10 @@ def running(
     }
     environment = {name: value for name, value in environment.items() if value}
     with log.open("wb") as out:
+        # Under nohup a run of tests ignores SIGHUP, and so would the server.
+        whole = [tools.find("env"), "--default-signal=HUP", *command]
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            whole, cwd=cwd, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         yield Running(process, log, port)
