@@ -15,6 +15,7 @@ import pytest
 
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import Proof
+from tests.boot.symptoms import Symptom, marked
 from tests.built_site import made
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
@@ -93,3 +94,9 @@ def site(build: Build) -> Path:
     if result.returncode:
         pytest.fail(result.stderr, pytrace=False)
     return build.folder
+
+
+@pytest.fixture
+def symptom(request: pytest.FixtureRequest) -> Iterator[Symptom]:
+    """The symptom that the test is marked with (`@pytest.mark.shows`), which it must have seen when it ends."""
+    yield from marked(request)

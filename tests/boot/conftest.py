@@ -20,7 +20,6 @@ from . import inside
 from .client import Client, client_of
 from .operate import operate
 from .probes import Logs, logs_of
-from .symptoms import Symptom, marked
 
 BOOT = pytest.StashKey[Boot]()
 KEPT = pytest.StashKey[list[Boot]]()
@@ -166,16 +165,6 @@ def logs(started: Boot) -> Logs:
 def deep(started: Boot) -> Callable[[], tuple[int, dict[str, Any]]]:
     """Asks for deep health from inside a container of the service."""
     return lambda: inside.deep_health(started.containers("service")[0])
-
-
-@pytest.fixture
-def symptom(request: pytest.FixtureRequest) -> Iterator[Symptom]:
-    """The symptom that the test is marked with (`@pytest.mark.shows`), which it must have seen when it ends."""
-    failed_before = request.session.testsfailed
-    expected = marked(request)
-    yield expected
-    failed = request.session.testsfailed > failed_before
-    assert expected.seen or failed, f"{request.node.name} never looked for {expected.text!r}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -60,8 +60,12 @@ def all_are_shown(page: Path, *modules: ModuleType) -> None:
     assert not in_tests - set(on_page), f"{page.name}: no heading for {in_tests - set(on_page)}"
 
 
-def marked(request: pytest.FixtureRequest) -> Symptom:
-    """The symptom that a test is marked with."""
+def marked(request: pytest.FixtureRequest) -> Iterator[Symptom]:
+    """The symptom that a test is marked with, while it runs. AssertionError when it ends well and has not seen it."""
     mark = request.node.get_closest_marker("shows")
     assert mark, f'{request.node.name} takes `symptom` and has no @pytest.mark.shows("the text")'
-    return Symptom(mark.args[0])
+    failed_before = request.session.testsfailed
+    expected = Symptom(mark.args[0])
+    yield expected
+    failed = request.session.testsfailed > failed_before
+    assert expected.seen or failed, f"{request.node.name} never looked for {expected.text!r}"

@@ -15,7 +15,6 @@ from handbook.proof import modules
 from handbook.pytest_plugin import RESULTS, clearly, module_name
 from handbook.walkthroughs import Walkthrough
 from tests.boot.load import new_clients
-from tests.boot.symptoms import Symptom, marked
 
 from .reader import NAMESPACE, PORT, STACK, Reader, reading, remove
 
@@ -89,16 +88,6 @@ def started(reader: Reader, walk: Walkthrough, boots: Any) -> Reader:
         images={image.name: str(image) for image in found.values()},
     )
     return reader
-
-
-@pytest.fixture
-def symptom(request: pytest.FixtureRequest) -> Iterator[Symptom]:
-    """The symptom that the test is marked with (`@pytest.mark.shows`), which it must have seen when it ends."""
-    failed_before = request.session.testsfailed
-    expected = marked(request)
-    yield expected
-    failed = request.session.testsfailed > failed_before
-    assert expected.seen or failed, f"{request.node.name} never looked for {expected.text!r}"
 
 
 @pytest.hookimpl(wrapper=True)

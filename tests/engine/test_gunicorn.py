@@ -31,7 +31,7 @@ from handbook.facts import gunicorn as facts
 from handbook.site import tables
 from handbook.walkthroughs import steps
 from tests.boot import symptoms
-from tests.boot.symptoms import Symptom, marked
+from tests.boot.symptoms import Symptom
 from tests.running import SECRETS, SERVICE, Running, running
 
 PAGE = ROOT / "docs" / "gunicorn.md"
@@ -40,14 +40,6 @@ GUNICORN = (sys.executable, "-m", "gunicorn")
 SMALL = (*GUNICORN, "small_app:app")
 LISTENS = "ASGI server listening"
 Start = Callable[..., Running]
-
-
-@pytest.fixture
-def symptom(request: pytest.FixtureRequest) -> Iterator[Symptom]:
-    """The text that the test is marked with; it has to be seen."""
-    marked_with = marked(request)
-    yield marked_with
-    assert marked_with.seen, f"{marked_with.text!r} was not looked for"
 
 
 @pytest.fixture
