@@ -1,9 +1,12 @@
 """Mixed load on a booted stack, through nginx: what failed, what was cut, and how long the slowest request took.
 
 It runs beside what a test does. It is paced, because it is there to notice and not to press, and stays within what the
-stack allows to one address and to one API key. Nothing is sent again behind the test's back: a connection that breaks
-is a failure. Only a POST that failed is sent again, with the same Idempotency-Key, as its client would; the failure
-counts all the same.
+stack allows to one address and to one API key. A connection that breaks is a failure. Only a POST that failed is sent
+again, with the same Idempotency-Key, as its client would; the failure counts all the same.
+
+One end of a connection is none: a server may close a kept connection after an answer, and who sends the next request in
+that moment gets no byte back. It is sent once more, over a new connection, when it may be repeated, as curl, Go and
+browsers do: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1. How often that was so is told.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, Protocol
@@ -29,9 +33,11 @@ PACE = {"version": (8, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (
 # A stream lasts this many tenths of a second; see the provider's `drip`.
 DROPS = 150
 _ATTEMPTS = 3
-# A server that stops closes the connection at the end of an answer that began before. Who sends the next request in the
-# same moment can't know it and has to send it again: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1.
 _BREATH = 0.05
+# What a client may send again without knowing whether it had arrived.
+_REPEATABLE = ("version", "search", "store")
+# Steps of a request: https://www.encode.io/httpcore/extensions/#trace.
+_CONNECTS, _ANSWERED = "connection.connect_tcp.started", "http11.receive_response_headers.complete"
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,14 @@ class Seen:
 
 @dataclass
 class Result:
-    """What the load saw. `stored` has the text of each POST that was answered well, and the id in the answer."""
+    """What the load saw. `stored` has the text of each POST that was answered well, and the id in the answer.
+
+    `again` is how many requests met a kept connection that was just being closed.
+    """
 
     seen: list[Seen] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
+    again: int = 0
 
     @property
     def failed(self) -> list[Seen]:
@@ -77,7 +87,7 @@ class Result:
         counts = Counter(one.kind for one in self.seen)
         wrong = Counter(f"{one.kind}: {one.problem}" for one in self.failed + self.cut)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        return f"{told}; slowest {self.slowest:.2f} s; wrong: {dict(wrong) or 'nothing'}"
+        return f"{told}; slowest {self.slowest:.2f} s; sent again: {self.again}; wrong: {dict(wrong) or 'nothing'}"
 
 
 def new_clients(many: int) -> tuple[list[str], str]:
@@ -142,10 +152,9 @@ class Load:
 
     async def _run(self) -> None:
         requests = {"version": self._version, "search": self._search, "store": self._store, "stream": self._stream}
-        # Streams begin one after another, so that at any moment some are in their middle.
-        apart = {"stream": self._drops / 10 / self._pace["stream"][0]}
         clients = (
-            self._one_client(requests[kind], pause, number * apart.get(kind, 0.0))
+            # Streams begin one after another, so that at any moment some are in their middle.
+            self._one_client(requests[kind], pause, number * self._drops / 10 / many if kind == "stream" else 0)
             for kind, (many, pause) in self._pace.items()
             for number in range(many)
         )
@@ -193,8 +202,21 @@ class Load:
         extensions = {"sni_hostname": self._client.host}
         began = time.monotonic()
         answer, problem = None, ""
+        steps: set[str] = set()
+
+        async def note(step: str, _: object) -> None:
+            steps.add(step)
+
+        ask = partial(client.request, method, path, headers=headers, extensions={**extensions, "trace": note})
         try:
-            answer = await client.request(method, path, headers=headers, extensions=extensions, **options)
+            try:
+                answer = await ask(**options)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                # A new connection, and an answer that has begun, are ended by nobody who is well.
+                if kind not in _REPEATABLE or steps & {_CONNECTS, _ANSWERED}:
+                    raise
+                self.result.again += 1
+                answer = await ask(**options)
         except httpx.HTTPError as error:
             problem = repr(error)
         else:

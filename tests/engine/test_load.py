@@ -1,0 +1,106 @@
+"""The load that boots are under: what it counts as a failure."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from tests.boot.client import wait_for
+from tests.boot.load import Load, Result
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    host: str = "127.0.0.1"
+
+    def connect(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=5)
+
+
+@contextmanager
+def serving(serve: Serve) -> Iterator[Server]:
+    """A server on a port of 127.0.0.1 that does this with each connection."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield Server(server.sockets[0].getsockname()[1])
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+
+
+async def request(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+def seen_of(serve: Serve, kind: str = "version") -> Result:
+    with serving(serve) as server, Load(server, ["key"], 10, drops=1, pace={kind: (1, 0.01)}) as load:
+        wait_for(lambda: len(load.result.seen) >= 3 or load.result.failed or load.result.cut, "three requests", 10)
+    return load.result
+
+
+async def closes_with_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request, and close when the next one has come."""
+    await request(reader)
+    writer.write(ANSWER)
+    await request(reader)
+    writer.close()
+
+
+async def closes_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await request(reader)
+    writer.close()
+
+
+async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request, and half of the next one."""
+    await request(reader)
+    writer.write(ANSWER)
+    await request(reader)
+    writer.write(ANSWER[:-1])
+    writer.close()
+
+
+def test_a_kept_connection_that_is_being_closed_is_no_failure() -> None:
+    result = seen_of(closes_with_the_second)
+    assert result.failed == []
+    assert result.again >= 1
+    assert f"sent again: {result.again}" in str(result)
+
+
+def test_a_new_connection_without_an_answer_is_a_failure() -> None:
+    result = seen_of(closes_at_once)
+    assert "without sending a response" in result.failed[0].problem
+    assert result.again == 0
+
+
+def test_half_an_answer_is_a_failure() -> None:
+    result = seen_of(breaks_off)
+    assert "without sending complete message body" in result.failed[0].problem
+    assert result.again == 0
+
+
+def test_what_may_not_be_repeated_is_cut() -> None:
+    """It is a POST without an Idempotency-Key."""
+
+    async def one_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        events = b"".join(b"event: %s\n\n" % name for name in (b"sources", b"token", b"done"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(events), events))
+        await request(reader)
+        writer.close()
+
+    result = seen_of(one_stream, "stream")
+    assert [bool(one.problem) for one in result.seen[:2]] == [False, True]
+    assert "without sending a response" in result.cut[0].problem
+    assert result.again == 0
