@@ -163,11 +163,16 @@ class TestAReleaseThatFails:
     @pytest.fixture
     def before(self, serving: Reader, keys: list[str]) -> Iterator[list[str]]:
         """The pods of the API that serve while nobody may notice anything."""
+        # On a slow machine the load of before has made it add pods, which it would keep for five quiet minutes.
+        most = at_most(serving, 2)
         wait_for(lambda: settled(serving), "two pods of the API", 120, 1)
         with Load(serving.door, keys, 300, drops=20, pace=LIGHT_PACE) as load:
             time.sleep(1)
             yield sorted(serving.ready("api"))
+            # A release sets it back.
+            at_most(serving, 2)
             wait_for(lambda: settled(serving), "two pods of the API", 120, 1)
+        at_most(serving, most)
         assert version(serving) == "1.0.0"
         assert {one.kind for one in load.result.seen} == set(LIGHT_PACE)
         assert (load.result.failed, load.result.cut) == ([], []), load.result
@@ -186,7 +191,7 @@ class TestAReleaseThatFails:
         assert 'deployment "api" exceeded its progress deadline' in ran.stderr
         assert "the pods of 1.2.0 do not become ready" in ran.stderr
         assert ran.stderr.endswith("1.0.0 serves; mend what is said above and run this again\n")
-        wait_for(lambda: sorted(serving.ready("api")) == before, "the pods of before", 60, 1)
+        wait_for(lambda: {*before} <= {*serving.ready("api")}, "the pods of before", 60, 1)
 
     def test_its_migration_fails(self, serving: Reader, before: list[str]) -> None:
         with changed(serving.service, newer(serving)):
@@ -195,7 +200,7 @@ class TestAReleaseThatFails:
         assert ran.returncode == 1, ran.stdout + ran.stderr
         assert "division by zero" in ran.stderr
         assert re.search(r"the migrations of 1\.3\.0 failed \(.*Failed\); 1\.0\.0 serves on\n$", ran.stderr)
-        assert sorted(serving.ready("api")) == before
+        assert {*before} <= {*serving.ready("api")}
 
     @pytest.mark.usefixtures("before")
     @pytest.mark.parametrize(
@@ -238,6 +243,13 @@ def change(reader: Reader, what: dict[str, Any]) -> None:
     """Change the autoscaler for the time of these tests."""
     patch = f"--patch={json.dumps({'spec': what})}"
     reader.cluster.kubectl("patch", "horizontalpodautoscaler", "api", f"--namespace={NAMESPACE}", patch)
+
+
+def at_most(reader: Reader, pods: int) -> int:
+    """Let the autoscaler make no more pods of the API; return how many it could make before."""
+    before: int = reader.get("horizontalpodautoscaler", "api")["spec"]["maxReplicas"]
+    change(reader, {"maxReplicas": pods})
+    return before
 
 
 def utilization(reader: Reader) -> tuple[int, int]:
@@ -311,9 +323,8 @@ class TestHowManyPods:
 
     def test_a_budget_holds_a_drain(self, serving: Reader) -> None:
         """While one pod is not ready, the node of the other one can't be emptied."""
-        most = serving.get("horizontalpodautoscaler", "api")["spec"]["maxReplicas"]
         # A third pod would make up for the one that is not ready.
-        change(serving, {"maxReplicas": 2})
+        most = at_most(serving, 2)
         # After a drain both may be on one node. There the one that is not ready would go first and come back elsewhere.
         serving.operate("restart-the-pods-one-after-another")
         wait_for(lambda: settled(serving), "two pods of the API")
@@ -326,7 +337,7 @@ class TestHowManyPods:
         select = ["--pod-selector=app.kubernetes.io/component=api"]
         held = serving.cluster.ask(*drain, *select)
         serving.cluster.kubectl("uncordon", node)
-        change(serving, {"maxReplicas": most})
+        at_most(serving, most)
         assert held.returncode == 1
         assert "Cannot evict pod as it would violate the pod's disruption budget" in held.stderr
         assert stays in serving.ready("api")
