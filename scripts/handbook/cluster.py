@@ -78,13 +78,21 @@ def program(name: str) -> Path:
     return go.built(TOOLS, name, ldflags=" ".join(f"-X {field}={value}" for field, value in stamps.items()))
 
 
-def prepare() -> None:
-    """Build all that a cluster is made of: its programs, and the image that its containers start from.
+def build() -> None:
+    """Build the programs of a cluster that are not there.
 
     Says on stderr what is built and how long it takes. Raises HandbookError when one can't be built.
     """
     for name in (*_CONTROL, *_NODE, *_SYSTEM, "kubectl"):
         program(name)
+
+
+def prepare() -> None:
+    """Build all that a cluster is made of: its programs, and the image that its containers start from.
+
+    Raises HandbookError when one can't be built.
+    """
+    build()
     _image()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,52 @@ from handbook.catalog import ROOT
 from handbook.cluster import Cluster, prepare, version
 from handbook.findings import HandbookError
 from handbook.proof import modules
-from handbook.pytest_plugin import RESULTS, clearly, module_name
+from handbook.pytest_plugin import RESULTS, module_name
 from handbook.walkthroughs import Walkthrough
 from tests.boot.load import new_clients
 
+from .beforehand import built
 from .reader import NAMESPACE, PORT, STACK, Reader, reading, remove
 
 CLUSTER = pytest.StashKey[Cluster]()
+# Waits for what is built while other levels run.
+WAIT = pytest.StashKey[Callable[[], str]]()
+# Why there is no cluster.
+UNABLE = pytest.StashKey[str]()
 # It is for the whole cluster.
 POLICY = "snippets/kubernetes/policy"
 CLIENTS = 3
 
 
-@clearly
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what a cluster is made of before the clock of a test runs: on first use it takes minutes."""
+    """Begin to build what a cluster is made of, which takes minutes on first use. Other levels run meanwhile."""
     here = Path(__file__).parent
     if any(item.path.parent == here for item in session.items) and not session.config.option.collectonly:
-        prepare()
+        beforehand = ExitStack()
+        session.config.stash[WAIT] = beforehand.enter_context(built())
+        session.config.add_cleanup(beforehand.close)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Wait for what is built, before the clock of the first test here runs."""
+    config = item.config
+    if wait := config.stash.get(WAIT, None):
+        del config.stash[WAIT]
+        if said := wait():
+            config.get_terminal_writer().write(f"\n{said}")
+        try:
+            prepare()
+        except HandbookError as error:
+            config.stash[UNABLE] = str(error)
+    return (yield)
 
 
 @pytest.fixture(scope="package")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster of two nodes that are ready. One for all modules: each leaves it as it was."""
+    if unable := request.config.stash.get(UNABLE, ""):
+        pytest.fail(unable, pytrace=False)
     with Cluster(ports=[PORT]) as made:
         request.config.stash[CLUSTER] = made
         yield made
