@@ -30,20 +30,29 @@ POLICY = "snippets/kubernetes/policy"
 CLIENTS = 3
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin to build what a cluster is made of, which takes minutes on first use. Other levels run meanwhile."""
-    here = Path(__file__).parent
-    if any(item.path.parent == here for item in session.items) and not session.config.option.collectonly:
+def is_here(item: pytest.Item) -> bool:
+    """Whether a test is one of this level."""
+    return item.path.parent == Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin to build what a cluster is made of, which takes minutes on first use.
+
+    Before anybody asks what has changed since its proof: that makes images, which takes minutes on first use, too.
+    """
+    if any(map(is_here, items)) and not config.option.collectonly:
         beforehand = ExitStack()
-        session.config.stash[WAIT] = beforehand.enter_context(built())
-        session.config.add_cleanup(beforehand.close)
+        config.stash[WAIT] = beforehand.enter_context(built())
+        config.add_cleanup(beforehand.close)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Any:
     """Wait for what is built, before the clock of the first test here runs."""
     config = item.config
-    if wait := config.stash.get(WAIT, None):
+    # Pytest asks this of every test of the session.
+    if is_here(item) and (wait := config.stash.get(WAIT, None)):
         del config.stash[WAIT]
         if said := wait():
             config.get_terminal_writer().write(f"\n{said}")
