@@ -154,6 +154,10 @@ class Proof:
         found = (record for record in self._records.values() if record.probes)
         return sorted(found, key=lambda record: (record.subject, record.name))
 
+    def acted(self) -> list[Record]:
+        """The records of who acted on the objects of a folder, by the folder."""
+        return sorted((record for record in self._records.values() if record.name == ACTED), key=lambda r: r.subject)
+
     def boots_of(self, path: str, content: str) -> list[Record]:
         """The boots, good or bad, that ran with the snippet at `path` as it is now; `content` is its digest."""
         return [record for record in self.boots() if record.files.get(path) == content]
@@ -361,6 +365,10 @@ class Judge:
     def acted(self, folder: str) -> Record | None:
         """The record of who acted on the objects of a folder below `snippets/`, if there is one."""
         return self._proof.get(folder, ACTED)
+
+    def given(self) -> list[Record]:
+        """The records of who acted on the objects of each folder that was given to a cluster."""
+        return self._proof.acted()
 
     def contracts(self, modules: Mapping[str, str]) -> list[Kept]:
         """Judge contracts. `modules` maps the name of each to the module that it stands in, as a path."""

@@ -15,7 +15,7 @@ import pytest
 from handbook.catalog import ROOT, Catalog
 from handbook.checks._schema import judge_by
 from handbook.findings import HandbookError
-from handbook.proof import Judge, Outcome, Proof
+from handbook.proof import ACTED, Judge, Outcome, Proof
 from handbook.site import proofs_json
 from tests.records import STORY, WALKTHROUGH, WORK, booted, checked, record, write
 
@@ -42,6 +42,8 @@ def store(root: Path) -> Proof:
     images = {"redis:8": "substitute: redis-server 8.0", "nginx:1": "official: nginx:1"}
     probes = (Outcome("test_a", True, 0.1), Outcome("test_b[c]", True, 2.0))
     store.add(replace(booted(root, STORY, files=[WALKTHROUGH]), images=images, probes=probes))
+    acted = {"Service/api": "kube-controller-manager, kube-proxy", "Job/none": ""}
+    store.add(replace(record(root, "compose/demo", ACTED, files=[WALKTHROUGH]), acted=acted))
     return store
 
 
@@ -80,6 +82,12 @@ def test_it_says_what_was_judged(whole: dict[str, Any], root: Path) -> None:
         {"name": "redis:8", "official": False, "ran": "redis-server 8.0"},
     ]
     assert story["boot"]["probes"][1] == {"name": "test_b[c]", "passed": True, "seconds": 2.0}
+    (given,) = whole["clusters"]
+    assert (given["folder"], given["state"], given["run"]["passed"]) == ("compose/demo", "proven", True)
+    assert given["objects"] == [
+        {"name": "Service/api", "acted": ["kube-controller-manager", "kube-proxy"]},
+        {"name": "Job/none", "acted": []},
+    ]
 
 
 def refused(root: Path, documents: dict[str, Any]) -> set[str]:
@@ -127,7 +135,7 @@ def test_other_values_are_refused(whole: dict[str, Any], root: Path) -> None:
     wrong = {}
     del whole["contracts"][1:]
     for content, name, value in (
-        (whole, "format", 2),
+        (whole, "format", 1),
         (whole, "commit", "main"),
         (whole["snippets"][0], "state", "perfect"),
         (whole["snippets"][0], "kind", 1),
@@ -137,6 +145,7 @@ def test_other_values_are_refused(whole: dict[str, Any], root: Path) -> None:
         (boot, "time", "2026-11-20 10:00:00"),
         (boot, "seconds", -1),
         (boot, "passed", "yes"),
+        (whole["clusters"][0]["objects"][0], "acted", "kubelet"),
     ):
         before = content[name]
         content[name] = value

@@ -19,7 +19,7 @@ from handbook.proof import Booted, Judge, Record, Row, commit
 NAME = "proofs.json"
 """Where it is, below `docs/` and in the site."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write(catalog: Catalog, judge: Judge) -> None:
@@ -62,6 +62,7 @@ def whole(catalog: Catalog, judge: Judge) -> dict[str, Any]:
             for check in judge.checks(catalog.checked)
         ],
         "stacks": [_stack(judge, stack) for stack in judge.booted()],
+        "clusters": [_given(judge, record) for record in judge.given()],
     }
 
 
@@ -79,6 +80,11 @@ def _snippet(judge: Judge, row: Row) -> Mapping[str, Any]:
 def _stack(judge: Judge, stack: Booted) -> Mapping[str, Any]:
     modules = [{"path": name, "state": judge.state_of(record), "boot": _boot(record)} for name, record in stack.modules]
     return {"name": stack.stack, "state": stack.state, "modules": modules}
+
+
+def _given(judge: Judge, record: Record) -> Mapping[str, Any]:
+    objects = [{"name": name, "acted": who.split(", ") if who else []} for name, who in record.acted.items()]
+    return {"folder": record.subject, "state": judge.state_of(record), "run": _run(record), "objects": objects}
 
 
 def _boot(record: Record | None) -> Mapping[str, Any] | None:
