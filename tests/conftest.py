@@ -25,8 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fills: fills the memory of a container on purpose, so it is not measured then")
     config.addinivalue_line("markers", "shows(text): makes the stack show a symptom that its page names")
 
-    # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C.
+    # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C. Whoever started it may
+    # pass on the same signal, and a second one would break the taking down off.
     def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)

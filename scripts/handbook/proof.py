@@ -7,12 +7,14 @@ shows as changed since its proof until it is tested again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,6 +163,21 @@ class Proof:
     def boots_of(self, path: str, content: str) -> list[Record]:
         """The boots, good or bad, that ran with the snippet at `path` as it is now; `content` is its digest."""
         return [record for record in self.boots() if record.files.get(path) == content]
+
+
+@contextmanager
+def changing(root: Path = ROOT) -> Iterator[Proof]:
+    """The proof of a checkout, which is written when the `with` block ends well. Other processes wait meanwhile.
+
+    Raises what `Proof.read` and `Proof.write` raise.
+    """
+    folder = root / ".cache"
+    folder.mkdir(exist_ok=True)
+    with (folder / "proof.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        proof = Proof.read(root)
+        yield proof
+        proof.write()
 
 
 def _record(entry: dict[str, Any]) -> Record:

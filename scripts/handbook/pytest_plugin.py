@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from handbook import quiet
 from handbook.catalog import ROOT
 from handbook.findings import HandbookError
-from handbook.proof import Outcome, Proof, Record, commit, digest, now
+from handbook.proof import Outcome, Proof, Record, changing, commit, digest, now
 
 
 @dataclass
@@ -183,6 +184,13 @@ def pytest_deselected(items: Iterable[pytest.Item]) -> None:
         item.config.stash[RESULTS].modules.setdefault(module_name(item.nodeid), Module()).left_out = True
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Wait while another process of tests measures, before the clock of a test runs."""
+    with quiet.running():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report: pytest.TestReport = yield
@@ -227,10 +235,9 @@ def records(results: Results, before: Proof) -> Iterable[Record]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     results = session.config.stash[RESULTS]
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        proof = Proof.read(ROOT)
-        for record in list(records(results, proof)):
-            proof.add(record)
-        proof.write()
+        with changing(ROOT) as proof:
+            for record in list(records(results, proof)):
+                proof.add(record)
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and any(m.unchanged for m in results.modules.values()):
         session.exitstatus = pytest.ExitCode.OK
     if exitstatus == pytest.ExitCode.OK and "skipped" in results.outcomes.values():

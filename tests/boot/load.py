@@ -17,6 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -25,7 +26,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from handbook import tools
+from handbook import quiet, tools
 from handbook.stacks import Boot
 
 # For each kind of request: how many clients send it, and how many seconds each of them waits from one to the next.
@@ -117,6 +118,8 @@ class Asked(Protocol):
 class Load:
     """The load of clients with these API keys while a `with` block runs, for `longest` seconds at most.
 
+    No test of another process runs meanwhile.
+
     `drops` is how long a stream lasts, in tenths of a second; `pace` takes the place of PACE.
     """
 
@@ -141,14 +144,18 @@ class Load:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
 
     def __enter__(self) -> "Load":
-        self._thread.start()
+        with ExitStack() as entered:
+            entered.enter_context(quiet.measuring())
+            self._thread.start()
+            self._entered = entered.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ends.set()
-        self._thread.join()
+        with self._entered:
+            self._ends.set()
+            self._thread.join()
 
     async def _run(self) -> None:
         requests = {"version": self._version, "search": self._search, "store": self._store, "stream": self._stream}
