@@ -33,7 +33,7 @@ site: venv ## make the site that is published in site/: strictly, with each page
 	$(BIN)/handbook site
 
 test-snippets: docker browser venv ## run every level: static checks, the engine's and the service's tests, the site, boots, the cluster
-	$(PYTEST)
+	@scripts/all-levels.sh
 
 test-static: venv ## judge the files and the pages with what needs nothing but Python
 	$(PYTEST) tests/static

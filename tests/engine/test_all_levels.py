@@ -1,0 +1,99 @@
+"""`make test-snippets` runs the levels in two processes: it fails when one does, and ends when both have ended."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from handbook.catalog import ROOT
+from tests.boot.client import wait_for
+
+# Stands for pytest: says what it was given, waits for as long as there is a file, and ends as it is told to.
+PYTHON = """\
+#!/usr/bin/env bash
+case "$3" in
+  tests) name=first ;;
+  *) name=second ;;
+esac
+trap 'echo "$name is told to end"; sleep 0.5; echo "$name has ended"; exit 2' TERM INT
+echo "$*" >"$name.given"
+echo "$name begins"
+while [ -f "$name.waits" ]; do sleep 0.05; done
+echo "=== levels ==="
+echo "$name: 1 passed"
+exit "$(cat "$name.code" 2>/dev/null || echo 0)"
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "all-levels.sh", tmp_path / "scripts")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    return tmp_path
+
+
+def ran(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([root / "scripts" / "all-levels.sh"], capture_output=True, text=True, timeout=20, check=False)
+
+
+@contextmanager
+def running(root: Path, waits: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """The script, in a group of its own as a terminal's is, once both have begun."""
+    for name in waits:
+        (root / f"{name}.waits").touch()
+    command = [root / "scripts" / "all-levels.sh"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_for(lambda: (root / "first.given").exists() and (root / "second.given").exists(), "both have begun", 10)
+        try:
+            yield process
+        finally:
+            for name in waits:
+                (root / f"{name}.waits").unlink(missing_ok=True)
+
+
+def test_every_level_runs_in_one_of_them(root: Path) -> None:
+    assert ran(root).returncode == 0
+    second = (root / "second.given").read_text().split()[2:]
+    first = (root / "first.given").read_text().split()[2:]
+    assert first == ["tests", *(f"--ignore={path}" for path in second)]
+    assert [path for path in second if not (ROOT / path).exists()] == []
+    assert "snippets/service/tests" in second
+
+
+def test_what_passed_is_told_from_its_levels_on(root: Path) -> None:
+    said = ran(root).stdout
+    assert "first begins" in said
+    assert "second begins" not in said
+    assert said.endswith("=== levels ===\nsecond: 1 passed\n")
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_when_one_fails_all_has_failed(name: str, root: Path) -> None:
+    (root / f"{name}.code").write_text("3")
+    result = ran(root)
+    assert result.returncode == 3
+    assert f"{name} begins" in result.stdout
+
+
+@pytest.mark.parametrize("waits", [["first", "second"], ["first"], ["second"]])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_both_have_ended(number: int, waits: list[str], root: Path) -> None:
+    with running(root, waits) as process:
+        if number == signal.SIGTERM:
+            process.send_signal(number)
+        else:
+            os.killpg(process.pid, number)  # As a terminal does.
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    for name in waits:
+        assert said.count(f"{name} is told to end") == 1
+        assert f"{name} has ended" in said
