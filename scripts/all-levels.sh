@@ -2,7 +2,8 @@
 # Runs every level (`make test-snippets`), in two processes side by side: boots mostly wait, for something to start or
 # to stop. While one of them measures, no test of the other one runs (scripts/handbook/quiet.py).
 #
-# What runs beside the rest is told when all has ended: whole when something failed, else from its levels on.
+# What runs beside the rest is told when all has ended: whole when something failed, else from its levels on. Each
+# writes what it saw in build/junit/, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,9 +29,9 @@ echo "beside the rest run ${beside[*]}"
 # With job control each is a group of its own. Without it they would not hear a Ctrl-C: what a shell starts in the
 # background ignores it.
 set -m
-.venv/bin/python -m pytest "${beside[@]}" </dev/null >"$log" 2>&1 &
+.venv/bin/python -m pytest --junitxml=build/junit/beside.xml "${beside[@]}" </dev/null >"$log" 2>&1 &
 second=$!
-.venv/bin/python -m pytest tests "${beside[@]/#/--ignore=}" </dev/null &
+.venv/bin/python -m pytest --junitxml=build/junit/rest.xml tests "${beside[@]/#/--ignore=}" </dev/null &
 first=$!
 # Both take down what they have booted, and this script goes when they have. A Ctrl-C is for what they run, too.
 trap 'kill -INT -- "-$first" "-$second" 2>/dev/null || true' INT

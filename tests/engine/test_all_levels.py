@@ -16,8 +16,8 @@ from tests.boot.client import wait_for
 # Stands for pytest: says what it was given, waits for as long as there is a file, and ends as it is told to.
 PYTHON = """\
 #!/usr/bin/env bash
-case "$3" in
-  tests) name=first ;;
+case "$*" in
+  *" tests "*) name=first ;;
   *) name=second ;;
 esac
 trap 'echo "$name is told to end"; sleep 0.5; echo "$name has ended"; exit 2' TERM INT
@@ -62,11 +62,13 @@ def running(root: Path, waits: Sequence[str]) -> Iterator[subprocess.Popen[str]]
 
 def test_every_level_runs_in_one_of_them(root: Path) -> None:
     assert ran(root).returncode == 0
-    second = (root / "second.given").read_text().split()[2:]
-    first = (root / "first.given").read_text().split()[2:]
-    assert first == ["tests", *(f"--ignore={path}" for path in second)]
-    assert [path for path in second if not (ROOT / path).exists()] == []
-    assert "snippets/service/tests" in second
+    second, *beside = (root / "second.given").read_text().split()[2:]
+    first, *rest = (root / "first.given").read_text().split()[2:]
+    assert rest == ["tests", *(f"--ignore={path}" for path in beside)]
+    # What one has seen does not take the place of what the other one has.
+    assert {first, second} == {"--junitxml=build/junit/rest.xml", "--junitxml=build/junit/beside.xml"}
+    assert [path for path in beside if not (ROOT / path).exists()] == []
+    assert "snippets/service/tests" in beside
 
 
 def test_what_passed_is_told_from_its_levels_on(root: Path) -> None:
