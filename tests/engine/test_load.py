@@ -3,10 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import httpx
+import pytest
 
 from tests.boot.client import wait_for
 from tests.boot.load import Load, Result
@@ -41,6 +42,12 @@ def serving(serve: Serve) -> Iterator[Server]:
 
 async def request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
+
+
+@pytest.fixture(autouse=True)
+def not_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured here, so nobody has to wait."""
+    monkeypatch.setattr("handbook.quiet.measuring", nullcontext)
 
 
 def seen_of(serve: Serve, kind: str = "version") -> Result:

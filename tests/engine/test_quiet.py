@@ -136,6 +136,16 @@ def test_who_measures_outside_of_tests_gives_it_back(tmp_path: Path) -> None:
         has_it(one)
 
 
+def test_it_is_quiet_from_one_test_to_the_next(tmp_path: Path) -> None:
+    with quiet.measuring(tmp_path):
+        with quiet.running(tmp_path):
+            pass
+        with other(tmp_path, "running") as one:
+            waits(one)
+            with quiet.running(tmp_path):
+                waits(one)
+
+
 def test_who_is_interrupted_while_waiting_goes_at_once(tmp_path: Path) -> None:
     with other(tmp_path, "running", "measuring") as one:
         has_it(one)

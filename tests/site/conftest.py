@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from handbook import quiet
 from handbook.catalog import Catalog
 from handbook.stacks import Boot, ComposeStack
 from handbook.walkthroughs import Walkthrough
@@ -38,7 +39,8 @@ def published(site: Path) -> Iterator[str]:
 # Not for the session: as long as it is open, no other test of this process could run an event loop.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as browser:
+    # Other processes make networks, and with them addresses; see `published`.
+    with quiet.measuring(), chromium() as browser:
         yield browser
 
 
