@@ -7,39 +7,46 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What needs nothing but Python, and the machines of the VM: together they take about half of the time.
-beside=(tests/engine tests/static snippets/service/tests tests/boot/test_systemd*.py)
+# What needs nothing but Python, and what needs a machine of its own: together they take about half of the time.
+beside=(tests/engine tests/static snippets/service/tests tests/boot/test_host.py tests/boot/test_systemd*.py)
 
-# The exit code of a process, also when a signal comes while it is waited for.
+# The exit code of a process, once it has ended. `wait` alone would not hear a signal that comes just before it.
 code_of() {
-  local code
-  while true; do
-    code=0
-    wait "$1" || code=$?
-    kill -0 "$1" 2>/dev/null || return "$code"
-  done
+  while kill -0 "$1" 2>/dev/null; do sleep 0.5 || true; done
+  wait "$1"
 }
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "beside the rest run ${beside[*]}"
+first="" second=""
+# Both take down what they have booted, and this script goes when they have. A Ctrl-C is for what they run, too; of a
+# terminal that is closed they would not hear.
+trap 'kill -INT -- "-$first" "-$second" 2>/dev/null || true' INT
+trap 'kill -TERM "$first" "$second" 2>/dev/null || true' TERM HUP
 # With job control each is a group of its own. Without it they would not hear a Ctrl-C: what a shell starts in the
 # background ignores it.
 set -m
-.venv/bin/python -m pytest --junitxml=build/junit/beside.xml "${beside[@]}" </dev/null >"$log" 2>&1 &
+.venv/bin/python -m pytest -o cache_dir=.cache/pytest-beside --junitxml=build/junit/beside.xml "${beside[@]}" </dev/null >"$log" 2>&1 &
 second=$!
 .venv/bin/python -m pytest --junitxml=build/junit/rest.xml tests "${beside[@]/#/--ignore=}" </dev/null &
 first=$!
-# Both take down what they have booted, and this script goes when they have. A Ctrl-C is for what they run, too.
-trap 'kill -INT -- "-$first" "-$second" 2>/dev/null || true' INT
-trap 'kill -TERM "$first" "$second" 2>/dev/null || true' TERM
+# Whatever else is started hears a Ctrl-C with this script.
+set +m
 
 code=0 code_beside=0
 code_of "$first" || code=$?
 code_of "$second" || code_beside=$?
+# 5: a selection (`-k`) has left nothing for one of them.
+if [ "$code$code_beside" != 55 ]; then
+  code=${code/#5/0} code_beside=${code_beside/#5/0}
+fi
 if [ "$code_beside" = 0 ]; then
   sed -n '/^=* levels =*$/,$p' "$log"
 else
   cat "$log"
+fi
+if [ "$code" != 0 ] || [ "$code_beside" != 0 ]; then
+  echo "pytest ended with $code, and beside it with $code_beside; what failed stands above"
 fi
 exit "$((code ? code : code_beside))"

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -32,6 +33,15 @@ def made(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Make the site of the handbook at `root` in `folder`, as it is published."""
     command = [sys.executable, "-m", "handbook", "site", str(folder)]
     return subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of the site that has begun, the folder that it writes, and the proof that it tells, if there is any."""
+
+    folder: Path
+    process: Future[subprocess.CompletedProcess[str]]
+    proof: bytes | None
 
 
 @dataclass

@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +15,7 @@ import pytest
 from handbook.catalog import ROOT, Catalog
 from handbook.proof import Proof
 from tests.boot.symptoms import Symptom, marked
-from tests.built_site import made
+from tests.built_site import Build, made
 from tests.verdicts import Verdicts, asked, slowest_first, write
 
 
@@ -28,7 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A cancelled CI job gets SIGTERM: what was booted is to be taken down then as after Ctrl-C. Whoever started it may
     # pass on the same signal, and a second one would break the taking down off.
     def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # To be ignored would be passed on to what is started from now on.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
@@ -70,14 +70,6 @@ def examples(
     return found
 
 
-@dataclass(frozen=True)
-class Build:
-    """A build of the site that has begun, and the folder that it writes."""
-
-    folder: Path
-    process: Future[subprocess.CompletedProcess[str]]
-
-
 @pytest.fixture(scope="session", autouse=True)
 def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build | None]:
     """The site as it is published. It is made from the first test on, beside the others, if any asks for it."""
@@ -85,8 +77,10 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield None
         return
     folder = tmp_path_factory.mktemp("site")
+    proof = ROOT / ".cache" / "proof.json"
+    told = proof.read_bytes() if proof.exists() else None
     with ThreadPoolExecutor(1) as thread:
-        yield Build(folder, thread.submit(made, ROOT, folder))
+        yield Build(folder, thread.submit(made, ROOT, folder), told)
 
 
 @pytest.fixture(scope="session")

@@ -132,13 +132,14 @@ def built_upon(base: str, file: str, repository: str) -> str:
     below = ensure([base])[base]
     dockerfile = catalog.ROOT / file
     name = f"{_OWN_PREFIX}{repository}:{digest(dockerfile.read_bytes(), below.id)[:12]}"
-    if run(["docker", "image", "inspect", name]).returncode:
-        build = ["docker", "build", "--progress", "plain", "--build-context", f"{base}={below.build_context}"]
-        with _progress(f"building {repository} from {file}"):
-            _run_or_show([*build, "--tag", name, str(dockerfile.parent)], f"the image of {file}")
-        listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{_OWN_PREFIX}{repository}"]
-        for other in set(run(listed).stdout.split()) - {name}:
-            run(["docker", "image", "rm", other])
+    with _one_at_a_time():
+        if run(["docker", "image", "inspect", name]).returncode:
+            build = ["docker", "build", "--progress", "plain", "--build-context", f"{base}={below.build_context}"]
+            with _progress(f"building {repository} from {file}"):
+                _run_or_show([*build, "--tag", name, str(dockerfile.parent)], f"the image of {file}")
+            listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{_OWN_PREFIX}{repository}"]
+            for other in set(run(listed).stdout.split()) - {name}:
+                run(["docker", "image", "rm", other])
     return name
 
 

@@ -3,6 +3,8 @@
 Two processes run the levels side by side (`scripts/all-levels.sh`). Who counts what fails under load, and how long it
 takes, would count the work of the other one too. And a browser breaks off what it loads when an address of the machine
 changes, as with each network that a boot makes.
+
+What a test has begun in a thread, such as checks of a module, goes on beside that.
 """
 
 from __future__ import annotations
@@ -52,12 +54,12 @@ def running(root: Path = ROOT) -> Iterator[None]:
     lock = _lock(root / ".cache")
     lock.tests += 1
     try:
-        if not lock.measuring:
+        if lock.tests == 1 and not lock.measuring:
             lock.take()
         yield
     finally:
         lock.tests -= 1
-        if not lock.measuring:
+        if not lock.tests and not lock.measuring:
             lock.give()
 
 
@@ -73,7 +75,8 @@ def measuring(root: Path = ROOT) -> Iterator[None]:
     except BaseException:
         # Nobody waits for anything when time is over, or after a Ctrl-C.
         lock.measuring -= 1
-        lock.give()
+        if not lock.measuring:
+            lock.give()
         raise
     lock.measuring -= 1
     if not lock.measuring:

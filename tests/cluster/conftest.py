@@ -39,7 +39,8 @@ def is_here(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin to build what a cluster is made of, which takes minutes on first use.
 
-    Before anybody asks what has changed since its proof: that makes images, which takes minutes on first use, too.
+    Before anybody asks what has changed since its proof: that makes images, which takes minutes on first use, too. So
+    it begins also when no test of the cluster is left in the end.
     """
     if any(map(is_here, items)) and not config.option.collectonly:
         beforehand = ExitStack()

@@ -111,6 +111,8 @@ def test_nobody_notices(part: str, story: Story) -> None:
     seen = story.during(part)
     assert seen.failed == [], seen
     assert seen.cut == [], seen
+    # At most once for each connection and each pod that stopped.
+    assert len(seen.again) <= 2 * sum(many for many, _ in PACE.values()), seen
 
 
 @pytest.mark.parametrize("part", PARTS)

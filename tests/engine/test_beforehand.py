@@ -13,6 +13,8 @@ AUTOGROUP = Path("/proc/self/autogroup")
 LONG = "import subprocess, pathlib; child = subprocess.Popen(['sleep', '100']); "
 LONG += "pathlib.Path('{noted}').write_text(f'{{os.getpid()}} {{child.pid}}'); child.wait()"
 
+DEAF = "['sh', '-c', 'trap \"\" INT; sleep 100']"
+
 
 def runs(pid: int) -> bool:
     """Whether there is a process of that number that has not ended."""
@@ -44,12 +46,13 @@ def test_its_session_does_too() -> None:
         assert wait() == "19\n" or not AUTOGROUP.exists()
 
 
-@pytest.mark.parametrize("ignores", ["", "signal.SIGINT", "signal.SIGTERM"])
-def test_its_end_ends_what_it_started(ignores: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("deaf", ["", "it", "its child"])
+def test_its_end_ends_what_it_started(deaf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.cluster.beforehand._END_SECONDS", 1)
     noted = tmp_path / "pids"
-    deaf = f"import signal; signal.signal({ignores}, signal.SIG_IGN); " if ignores else ""
-    with built(deaf + LONG.format(noted=noted)):
+    before = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    code = {"": LONG, "it": before + LONG, "its child": LONG.replace("['sleep', '100']", DEAF)}[deaf]
+    with built(code.format(noted=noted)):
         wait_for(lambda: noted.is_file() and noted.read_text(), "it has begun", 30)
         pids = [int(pid) for pid in noted.read_text().split()]
         assert [runs(pid) for pid in pids] == [True, True]

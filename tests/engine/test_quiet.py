@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from handbook import quiet
 with ExitStack() as held:
+    print("asks", flush=True)
     for name in sys.argv[2:]:
         held.enter_context(getattr(quiet, name)(Path(sys.argv[1])))
     print("has it", flush=True)
@@ -34,13 +35,16 @@ class Other:
         self.process = process
         self._said = said
 
-    @property
-    def has_it(self) -> bool:
-        return self._said.read_text() == "has it\n"
+    def has(self, said: str) -> bool:
+        return said in self._said.read_text().splitlines()
 
-    def end(self) -> None:
+    def goes_on(self) -> None:
+        """Let it give back what it has."""
         assert self.process.stdin
         self.process.stdin.close()
+
+    def end(self) -> None:
+        self.goes_on()
         assert self.process.wait(10) == 0
 
 
@@ -60,13 +64,14 @@ def other(root: Path, *names: str) -> Iterator[Other]:
 
 
 def has_it(one: Other) -> None:
-    wait_for(lambda: one.has_it, "it has it", 10)
+    wait_for(lambda: one.has("has it"), "it has it", 10)
 
 
 def waits(one: Other) -> None:
-    """See that a process has not got what it waits for, longer than one takes that does not wait."""
-    time.sleep(1)
-    assert not one.has_it
+    """See that a process has asked, and has not got it for longer than one needs that does not wait."""
+    wait_for(lambda: one.has("asks"), "it asks", 10)
+    time.sleep(0.5)
+    assert not one.has("has it")
     assert one.process.poll() is None
 
 
@@ -114,8 +119,12 @@ def test_two_that_measure_do_so_one_after_the_other(tmp_path: Path) -> None:
         has_it(one)
         with other(tmp_path, "running", "measuring") as two:
             waits(two)
-            one.end()
+            one.goes_on()
             has_it(two)
+            # The rest of its test waits, too.
+            assert one.process.poll() is None
+            two.end()
+            assert one.process.wait(10) == 0
 
 
 def test_who_has_measured_runs_its_test_on(tmp_path: Path) -> None:
@@ -134,6 +143,15 @@ def test_who_measures_outside_of_tests_gives_it_back(tmp_path: Path) -> None:
         pass
     with other(tmp_path, "running", "measuring") as one:
         has_it(one)
+
+
+def test_a_test_within_a_test_changes_nothing(tmp_path: Path) -> None:
+    """As where a test runs pytest in its own process."""
+    with quiet.running(tmp_path):
+        with quiet.running(tmp_path):
+            pass
+        with other(tmp_path, "running", "measuring") as one:
+            waits(one)
 
 
 def test_it_is_quiet_from_one_test_to_the_next(tmp_path: Path) -> None:
