@@ -58,6 +58,7 @@ def running(root: Path, waits: Sequence[str]) -> Iterator[subprocess.Popen[str]]
         finally:
             for name in waits:
                 (root / f"{name}.waits").unlink(missing_ok=True)
+            process.kill()
 
 
 def test_every_level_runs_in_one_of_them(root: Path) -> None:
