@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_docker.plugin import Services, get_docker_services
 
-from handbook import measured
+from handbook import measured, quiet
 from handbook.catalog import ROOT, Catalog
 from handbook.findings import HandbookError
 from handbook.memory import Watch
@@ -32,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if os.environ.get("KEEP") and (left_out := [item for item in items if item.get_closest_marker("removes")]):
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="module")
+def quiet_around() -> Iterator[None]:
+    """For a module whose tests look at how long something takes: no test of another process runs beside them."""
+    with quiet.measuring():
+        yield
 
 
 @pytest.fixture(scope="module")

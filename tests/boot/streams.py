@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from handbook import tools
+from handbook import quiet, tools
 
 from .client import Client
 
@@ -93,14 +93,17 @@ def ask(client: Client, question: str, *, version: str = "2") -> Stream:
 
 @contextlib.contextmanager
 def all_the_time(client: Client, many: int = 8) -> Iterator[None]:
-    """Ask for short streams, some at a time, while a `with` block runs. Each of them has to be whole."""
+    """Ask for short streams, some at a time, while a `with` block runs. Each of them has to be whole.
+
+    No test of another process runs meanwhile.
+    """
     over = threading.Event()
 
     def one_after_another() -> None:
         while not over.is_set():
             ask(client, "drip 15").is_whole()
 
-    with ThreadPoolExecutor(many) as pool:
+    with quiet.measuring(), ThreadPoolExecutor(many) as pool:
         asking = [pool.submit(one_after_another) for _ in range(many)]
         try:
             yield

@@ -44,7 +44,7 @@ from .symptoms import Symptom
 
 STACK = "compose/production"
 # The whole story is one fixture.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("quiet_around")]
 
 WARM_SECONDS = 6
 BACKUP_SECONDS = 300

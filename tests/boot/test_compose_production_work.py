@@ -38,6 +38,7 @@ from .streams import Stream
 from .symptoms import Symptom
 
 STACK = "compose/production"
+pytestmark = pytest.mark.usefixtures("quiet_around")
 PAGE = ROOT / "docs" / "compose" / "troubleshooting.md"
 
 

@@ -25,6 +25,7 @@ from .symptoms import Symptom
 
 # What has the databases, and the files that a reader copies.
 STACK = "compose/development"
+pytestmark = pytest.mark.usefixtures("quiet_around")
 PAGE = ROOT / "docs" / "local.md"
 WALKTHROUGH = "snippets/local/walkthrough.sh"
 
