@@ -5,8 +5,9 @@ stack allows to one address and to one API key. A connection that breaks is a fa
 again, with the same Idempotency-Key, as its client would; the failure counts all the same.
 
 One end of a connection is none: a server may close a kept connection after an answer, and who sends the next request in
-that moment gets no byte back. It is sent once more, over a new connection, when it may be repeated, as curl, Go and
-browsers do: https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1. How often that was so is told.
+that moment gets no byte back. It is sent once more, over a new connection, as curl, Go and browsers do:
+https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1. All that is asked here may be asked twice: it reads, or has an
+Idempotency-Key, or wants an answer, which changes nothing. How often that was so is told.
 """
 
 import asyncio
@@ -35,8 +36,6 @@ PACE = {"version": (8, 0.05), "search": (4, 0.5), "store": (4, 0.5), "stream": (
 DROPS = 150
 _ATTEMPTS = 3
 _BREATH = 0.05
-# What a client may send again without knowing whether it had arrived.
-_REPEATABLE = ("version", "search", "store")
 # Who closes a connection does so at once, even on a busy machine.
 _CLOSING_SECONDS = 1
 # Steps of a request: https://www.encode.io/httpcore/extensions/#trace.
@@ -227,7 +226,7 @@ class Load:
                 # A new connection, an answer that has begun, and one that somebody works on are ended by nobody who is
                 # well.
                 late = time.monotonic() - began > _CLOSING_SECONDS
-                if kind not in _REPEATABLE or steps & {_CONNECTS, _ANSWERED} or late:
+                if steps & {_CONNECTS, _ANSWERED} or late:
                     raise
                 self.result.again.append(time.monotonic())
                 answer = await ask(**options)
