@@ -75,7 +75,7 @@ class Result:
     @property
     def slowest(self) -> float:
         """The seconds that the slowest request took, streams aside."""
-        return max(one.seconds for one in self.seen if one.kind != "stream")
+        return max((one.seconds for one in self.seen if one.kind != "stream"), default=0.0)
 
     def between(self, since: float, until: float) -> "Result":
         """What was under way between two times."""

@@ -12,9 +12,6 @@ from handbook import tools
 from handbook.checks import load
 from tests.verdicts import Example, Verdicts, believes_no_silence, judge_example, lacking, numbered, write
 
-# On first use some build their program, which takes minutes.
-pytestmark = pytest.mark.timeout(900)
-
 WORKFLOW = """\
 name: test
 on: push

@@ -8,9 +8,6 @@ import pytest
 
 from tests.verdicts import Verdicts, cases, judge
 
-# On first use some build their program, which takes minutes.
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.mark.parametrize(("check", "path"), cases("nothing"), ids=lambda value: value)
 def test_snippet(check: str, path: str, verdicts: Verdicts, proves: Callable[..., None]) -> None:
