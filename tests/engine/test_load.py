@@ -42,6 +42,12 @@ def serving(serve: Serve) -> Iterator[Server]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         server.close()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
 
 
 async def request(reader: asyncio.StreamReader) -> bytes:
