@@ -13,7 +13,7 @@ import pytest
 from handbook import quiet
 from tests.boot.client import wait_for
 
-# Holds what it is told to until its standard input ends, and says when it has it.
+# Holds what it is named until its standard input ends, and says when it has all. At a "-" it waits for a line first.
 OTHER = """
 import sys
 from contextlib import ExitStack
@@ -22,6 +22,10 @@ from handbook import quiet
 with ExitStack() as held:
     print("asks", flush=True)
     for name in sys.argv[2:]:
+        if name == "-":
+            print("stands", flush=True)
+            sys.stdin.readline()
+            continue
         held.enter_context(getattr(quiet, name)(Path(sys.argv[1])))
     print("has it", flush=True)
     sys.stdin.read()
@@ -37,6 +41,11 @@ class Other:
 
     def has(self, said: str) -> bool:
         return said in self._said.read_text().splitlines()
+
+    def asks_for_the_rest(self) -> None:
+        """Let it go on where it stands, with what it has by then."""
+        assert self.process.stdin
+        print(file=self.process.stdin, flush=True)
 
     def goes_on(self) -> None:
         """Let it give back what it has."""
@@ -114,17 +123,21 @@ def test_who_waits_to_measure_is_next(tmp_path: Path) -> None:
 
 
 def test_two_that_measure_do_so_one_after_the_other(tmp_path: Path) -> None:
-    """Each runs a test before, and would wait for the end of the other one's."""
-    with other(tmp_path, "running", "measuring") as one:
-        has_it(one)
-        with other(tmp_path, "running", "measuring") as two:
-            waits(two)
-            one.goes_on()
-            has_it(two)
-            # The rest of its test waits, too.
-            assert one.process.poll() is None
-            two.end()
-            assert one.process.wait(10) == 0
+    """Each is in a test by then, and would wait for the end of the other one's."""
+    with other(tmp_path, "running", "-", "measuring") as one, other(tmp_path, "running", "-", "measuring") as two:
+        wait_for(lambda: one.has("stands") and two.has("stands"), "both run a test", 10)
+        one.asks_for_the_rest()
+        two.asks_for_the_rest()
+        wait_for(lambda: one.has("has it") or two.has("has it"), "one of them has it", 10)
+        first, second = (one, two) if one.has("has it") else (two, one)
+        waits(second)
+        first.goes_on()
+        has_it(second)
+        # The rest of its test waits, too.
+        time.sleep(0.5)
+        assert first.process.poll() is None
+        second.end()
+        assert first.process.wait(10) == 0
 
 
 def test_who_has_measured_runs_its_test_on(tmp_path: Path) -> None:
