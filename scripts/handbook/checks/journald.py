@@ -26,7 +26,8 @@ mkdir --parents /run/systemd/journal
 printf '[Journal]\\nUnknown=yes\\n' >{_OTHER}
 SYSTEMD_LOG_TARGET=console /usr/lib/systemd/systemd-journald &
 journal=$!
-until [ -S /run/systemd/journal/socket ]; do kill -0 "$journal"; sleep 0.02; done
+# It has its sockets before it catches signals: one that is ended between the two dies of it.
+until journalctl --sync 2>/dev/null; do kill -0 "$journal"; sleep 0.02; done
 kill "$journal"
 wait "$journal"
 """
