@@ -301,6 +301,9 @@ class TestHowManyPods:
     def test_requests_that_wait_for_the_model_add_no_pod(self, serving: Reader) -> None:
         """They use next to no CPU, and that is all that the autoscaler looks at."""
         wait_for(lambda: settled(serving), "two pods of the API", 120, 1)
+        pods = ["pods", "--selector=app.kubernetes.io/component=api"]
+        # Those that end take requests until every node knows, and would not be asked what they are at work on.
+        wait_for(lambda: len(serving.get(*pods)["items"]) == 2, "no pod of the API ends", 120, 1)
         wait_for(lambda: utilization(serving), "the autoscaler has looked", DECISION_SECONDS, 1)
         question = {"question": f"be slow {MODEL_SECONDS}"}
         with ThreadPoolExecutor(WAITING) as threads:
