@@ -10,10 +10,9 @@ cd "$(dirname "$0")/.."
 # What needs nothing but Python, and what needs a machine of its own: together they take about half of the time.
 beside=(tests/engine tests/static snippets/service/tests tests/boot/test_host.py tests/boot/test_systemd*.py)
 
-# The exit code of a process, once it has ended. `wait` alone would not hear a signal that comes just before it.
-code_of() {
-  while kill -0 "$1" 2>/dev/null; do sleep 0.5 || true; done
-  wait "$1"
+# `wait` alone would not hear a signal that comes just before it.
+ended() {
+  ! kill -0 "$1" 2>/dev/null
 }
 
 log=$(mktemp)
@@ -35,8 +34,19 @@ first=$!
 set +m
 
 code=0 code_beside=0
-code_of "$first" || code=$?
-code_of "$second" || code_beside=$?
+# The code of each is taken as soon as it has ended. Later its number may be that of another process: were it a `sleep`
+# of this script, bash would have forgotten the code.
+while [ -n "$first$second" ]; do
+  if [ -n "$first" ] && ended "$first"; then
+    wait "$first" || code=$?
+    first=""
+  fi
+  if [ -n "$second" ] && ended "$second"; then
+    wait "$second" || code_beside=$?
+    second=""
+  fi
+  sleep 0.5 || true
+done
 # 5: a selection (`-k`) has left nothing for one of them.
 if [ "$code$code_beside" != 55 ]; then
   code=${code/#5/0} code_beside=${code_beside/#5/0}

@@ -47,11 +47,14 @@ def ran(root: Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def running(root: Path, waits: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The script, in a group of its own as a terminal's is, once both have begun."""
+    """The script, in a group of its own as a terminal's is, once both have begun; what its shell does is in `trace`."""
     for name in waits:
         (root / f"{name}.waits").touch()
-    command = [root / "scripts" / "all-levels.sh"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    command = ["bash", "-x", root / "scripts" / "all-levels.sh"]
+    with (
+        (root / "trace").open("w") as trace,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=trace, text=True, start_new_session=True) as process,
+    ):
         wait_for(lambda: (root / "first.given").exists() and (root / "second.given").exists(), "both have begun", 10)
         try:
             yield process
@@ -84,6 +87,17 @@ def test_when_one_fails_all_has_failed(name: str, root: Path) -> None:
     result = ran(root)
     assert result.returncode == 3
     assert f"{name} begins" in result.stdout
+
+
+@pytest.mark.parametrize(("ends", "stays", "taken"), [("first", "second", "code"), ("second", "first", "code_beside")])
+def test_the_code_of_the_one_that_ends_first_is_taken_at_once(ends: str, stays: str, taken: str, root: Path) -> None:
+    """Minutes later its number may be that of a process of the script, and bash no longer knows the code."""
+    (root / f"{ends}.code").write_text("3")
+    with running(root, [stays]) as process:
+        wait_for(lambda: f"+ {taken}=3\n" in (root / "trace").read_text(), "its code is taken", 10)
+        (root / f"{stays}.waits").unlink()
+        process.communicate(timeout=20)
+    assert process.returncode == 3
 
 
 @pytest.mark.parametrize(("first", "second", "all_of_it"), [(5, 0, 0), (0, 5, 0), (5, 1, 1), (5, 5, 5)])
