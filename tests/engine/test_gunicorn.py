@@ -181,7 +181,7 @@ def test_every_request_of_a_worker_dies_with_it(start: Start) -> None:
     server = start(GUNICORN_TIMEOUT="2")
     with ThreadPoolExecutor(2) as pool:
         other = pool.submit(get, server, "/wait?seconds=8")
-        time.sleep(0.2)
+        time.sleep(1)
         stuck = pool.submit(get, server, "/block?seconds=10")
     assert isinstance(stuck.exception(), httpx.RemoteProtocolError)
     assert isinstance(other.exception(), httpx.RemoteProtocolError)
@@ -191,8 +191,8 @@ def test_every_request_of_a_worker_dies_with_it(start: Start) -> None:
 def test_graceful_timeout_is_what_a_stop_waits_for(start: Start, grace: str, whole: bool) -> None:
     server = start(GUNICORN_GRACEFUL_TIMEOUT=grace)
     with ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(get, server, "/stream?seconds=4")
-        time.sleep(0.5)
+        stream = pool.submit(get, server, "/stream?seconds=6")
+        time.sleep(1.5)
         server.send(signal.SIGTERM)
         assert (stream.exception() is None) is whole
     assert server.ended() == 0
@@ -216,7 +216,7 @@ def test_keepalive_ends_a_connection_that_is_idle(start: Start) -> None:
         answer = client.recv(1000)
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"connection: close" not in answer.lower()
-        time.sleep(1.5)
+        time.sleep(3)
         # What a proxy meets that takes the connection for an open one.
         assert asked_again(client) == b""
 

@@ -135,8 +135,8 @@ async def test_the_log_says_what_broke_without_an_error_of_the_provider(
 async def test_a_slow_provider_gives_heartbeats_and_then_an_error(
     app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.settings, "heartbeat_seconds", 0.1)
-    monkeypatch.setattr(app.state.settings, "answer_timeout_seconds", 0.35)
+    monkeypatch.setattr(app.state.settings, "heartbeat_seconds", 0.5)
+    monkeypatch.setattr(app.state.settings, "answer_timeout_seconds", 1.75)
     before = counted("timeout")
     events = await ask(client, "be slow 60")
     assert [name for name, _ in events] == ["sources", "comment", "comment", "comment", "error"]
