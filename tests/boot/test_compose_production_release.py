@@ -43,8 +43,7 @@ from .releases import (
 from .symptoms import Symptom
 
 STACK = "compose/production"
-# The whole story is one fixture.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("quiet_around")]
+pytestmark = pytest.mark.usefixtures("quiet_around")
 
 WARM_SECONDS = 6
 BACKUP_SECONDS = 300

@@ -37,7 +37,7 @@ PROGRAMS = [*(f"{port}/tcp" for port in (*OPEN, *CLOSED, ONE_MORE)), "443/udp", 
 # Two minutes are long for a test: the timer of the safety net gets less, as an administrator would give it.
 SOON = """
 mkdir --parents /run/systemd/system/firewall-undo.timer.d
-printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=200ms\\nAccuracySec=10ms\\n' \
+printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=2s\\nAccuracySec=10ms\\n' \
   >/run/systemd/system/firewall-undo.timer.d/soon.conf
 """
 NOT_SO_SOON = "rm --recursive /run/systemd/system/firewall-undo.timer.d; systemctl daemon-reload"

@@ -36,8 +36,6 @@ from .reader import NAMESPACE, PORT, Reader, remove
 FOLDER = "snippets/helm"
 CHART = f"{FOLDER}/assistant"
 STORES = "data"
-# The images are built, and all that happens under load, within the time of one test.
-pytestmark = pytest.mark.timeout(1800)
 
 PACE = {"version": (6, 0.1), "search": (2, 0.5), "store": (2, 0.5), "stream": (3, 1.0)}
 # Of a stream, in tenths of a second.

@@ -22,8 +22,6 @@ from . import reader as readers
 from .controllers import settled
 from .reader import NAMESPACE, Reader
 
-# The first start waits for images; a node of the cluster is this machine.
-pytestmark = pytest.mark.timeout(900)
 STACK = "kubernetes/try-out"
 
 DOWN_SECONDS = 60

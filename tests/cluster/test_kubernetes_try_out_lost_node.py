@@ -16,7 +16,6 @@ from .conftest import CLUSTER
 from .reader import NAMESPACE, PORT, Reader
 
 STACK = "kubernetes/try-out"
-pytestmark = pytest.mark.timeout(900)
 
 # The door is a port of the first one.
 STAYS, LOST = NODES

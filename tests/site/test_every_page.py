@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from handbook import quiet
 from handbook.catalog import Catalog
 
 from .fitness import Looks, judged, picture
@@ -24,7 +25,8 @@ WEIGHT = 150_000
 @pytest.fixture(scope="module")
 def looks(request: pytest.FixtureRequest, published: str) -> Iterator[Looks]:
     """What is seen of the pages that the tests of this module ask for."""
-    with Looks(published, SHOWN) as looks:
+    # Its browsers are its own: see `browser`.
+    with quiet.measuring(), Looks(published, SHOWN) as looks:
         for item in request.session.items:
             asked = getattr(item, "callspec", None)
             if asked and getattr(item, "originalname", "") == test_a_page_is_fit_for_everybody.__name__:
